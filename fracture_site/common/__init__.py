@@ -1,0 +1,1 @@
+"""Domain-free bottom layer: base model, errors, storage, logs, command base."""

@@ -1,0 +1,45 @@
+"""One JSON object a line, with an allow-list of fields, so that no patient data can slip in."""
+
+import json
+import logging
+
+ALLOWED_EXTRA = frozenset(
+    {"request_id", "analysis_id", "image_id", "study_id", "report_id", "clinic_id", "user_id",
+     "job", "attempt", "code", "duration_ms", "status_code", "count", "task_name"}
+)  # fmt: skip
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats the event, the allow-listed ids and the exception's type and places.
+
+    Exception *messages* are dropped: database errors quote row values, and those
+    may be a patient's name.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line of JSON."""
+        entry: dict[str, object] = {
+            "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname,
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        entry.update(
+            {k: str(v) for k, v in record.__dict__.items() if k in ALLOWED_EXTRA and v is not None}
+        )
+        if record.exc_info and record.exc_info[0]:
+            entry["exception"] = record.exc_info[0].__name__
+            entry["trace"] = _places(record)
+        return json.dumps(entry, ensure_ascii=False)
+
+
+def _places(record: logging.LogRecord) -> list[str]:
+    """Return file:line of each frame, without local values or messages."""
+    assert record.exc_info is not None  # noqa: S101 - the caller checked
+    places = []
+    trace = record.exc_info[2]
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        places.append(f"{code.co_filename}:{trace.tb_lineno} {code.co_name}")
+        trace = trace.tb_next
+    return places[-15:]

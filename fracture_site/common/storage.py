@@ -1,0 +1,40 @@
+"""Private object storage: no object has a public address."""
+
+import os
+from typing import Any, NoReturn
+
+from django.core.files.storage import FileSystemStorage, Storage
+from storages.backends.gcloud import GoogleCloudStorage
+from storages.backends.s3 import S3Storage
+
+
+class PrivateFileStorage(FileSystemStorage):
+    """A local folder (0700, files 0600) that only the application reads."""
+
+    def __init__(self, location: str) -> None:
+        super().__init__(
+            location=location, file_permissions_mode=0o600, directory_permissions_mode=0o700
+        )
+        os.makedirs(location, mode=0o700, exist_ok=True)  # noqa: PTH103
+
+    def url(self, name: str | None) -> NoReturn:
+        """Refuse: files are streamed by a view that checks and audits."""
+        raise NotImplementedError("clinical files have no URL")
+
+
+class PrivateS3Storage(S3Storage):
+    """A private bucket; ``url`` signs a link that lives at most a minute."""
+
+
+class PrivateGoogleStorage(GoogleCloudStorage):
+    """A private bucket; ``url`` signs a link that lives at most a minute."""
+
+
+class NoDefaultStorage(Storage):
+    """Fails loudly when code stores a file without naming the clinical storage."""
+
+    def __getattribute__(self, name: str) -> Any:
+        """Refuse the storage operations."""
+        if name in {"open", "save", "url", "delete", "exists", "path"}:
+            raise NotImplementedError("name the 'clinical' storage explicitly")
+        return super().__getattribute__(name)

@@ -1,0 +1,58 @@
+"""Celery: the broker only wakes workers up; the job row in PostgreSQL is the truth."""
+
+from datetime import timedelta
+
+from fracture_site.settings.env import env_int, env_secret
+
+REDIS_URL = env_secret("REDIS_URL", "redis://localhost:6379/0")
+
+
+def _broker_url(redis_url: str) -> str:
+    """Return kombu's spelling of redis-py's unix socket URL."""
+    if not redis_url.startswith("unix://"):
+        return redis_url
+    path, _, query = redis_url.removeprefix("unix://").partition("?")
+    database = query.removeprefix("db=") or "0"
+    return f"redis+socket://{path}?virtual_host={database}"
+
+
+JOB_MAX_ATTEMPTS = env_int("JOB_MAX_ATTEMPTS", default=3, minimum=1)
+JOB_LEASE = timedelta(seconds=20)
+JOB_LEASE_RENEWAL = timedelta(seconds=5)
+JOB_SWEEP_INTERVAL = timedelta(seconds=env_int("JOB_SWEEP_INTERVAL_S", default=5, minimum=1))
+
+CELERY_BROKER_URL = env_secret("CELERY_BROKER_URL", _broker_url(REDIS_URL))
+CELERY_TASK_IGNORE_RESULT = True  # the job row is the result
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]  # never pickle
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = False  # the job table re-queues; True loops on a poison file
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 500
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 30
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_TASK_TIME_LIMIT = env_int("ANALYSIS_TIME_LIMIT_S", default=120, minimum=10)
+CELERY_TASK_SOFT_TIME_LIMIT = int(CELERY_TASK_TIME_LIMIT * 0.9)
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = (
+    {
+        # Redis redelivers an unacknowledged message after this; it must outlast the task.
+        "visibility_timeout": CELERY_TASK_TIME_LIMIT * 2,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,  # kombu otherwise looks for lost messages every 100 s
+        "socket_timeout": 5,
+        "socket_connect_timeout": 1,
+        "health_check_interval": 10,
+    }
+    if CELERY_BROKER_URL.startswith("redis")
+    else {"confirm_publish": True}
+)
+CELERY_BEAT_SCHEDULE = {
+    "sweep-jobs": {
+        "task": "diagnosis.tasks.sweep_jobs",
+        "schedule": JOB_SWEEP_INTERVAL,
+        "options": {"expires": JOB_SWEEP_INTERVAL.total_seconds() * 4},
+    },
+}

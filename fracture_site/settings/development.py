@@ -1,0 +1,13 @@
+"""Development: readable errors and local mail; still PostgreSQL and Redis."""
+
+import os
+
+os.environ.setdefault("SECRET_KEY", "development-only-key-never-used-in-production")
+
+from fracture_site.settings.base import *  # noqa: E402, F403
+
+DEBUG = True
+STORAGES["staticfiles"] = {  # noqa: F405
+    "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+}
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"

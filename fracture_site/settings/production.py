@@ -1,0 +1,17 @@
+"""Production, and the demo: TLS switches are explicit because the demo also runs on plain localhost."""
+
+from fracture_site.settings.base import *  # noqa: F403
+from fracture_site.settings.env import env_bool, env_int
+
+_TLS = env_bool("TLS_ENABLED", default=True)
+SESSION_COOKIE_SECURE = _TLS
+CSRF_COOKIE_SECURE = _TLS
+# A browser ties a __Host- cookie to this very host over TLS.
+SESSION_COOKIE_NAME = "__Host-session" if _TLS else "session"
+CSRF_COOKIE_NAME = "__Host-csrf" if _TLS else "csrf"
+SECURE_SSL_REDIRECT = env_bool("SSL_REDIRECT", default=_TLS)
+SECURE_HSTS_SECONDS = env_int("HSTS_SECONDS", default=31536000 if _TLS else 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _TLS
+SECURE_HSTS_PRELOAD = _TLS
+if env_bool("BEHIND_TLS_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

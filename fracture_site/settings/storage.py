@@ -1,0 +1,72 @@
+"""Where bytes live: S3, GCS or a private local folder, chosen by STORAGE_BACKEND."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from fracture_site.settings.env import env_int, env_secret, env_str
+
+SIGNED_LINK_SECONDS = 60
+STORAGE_BACKEND = env_str("STORAGE_BACKEND", "local")
+PRIVATE_MEDIA_ROOT = Path(
+    env_str("PRIVATE_MEDIA_ROOT", str(Path(__file__).resolve().parents[2] / "var" / "media"))
+)
+
+
+def _clinical_storage() -> dict[str, Any]:
+    """Return Django's STORAGES entry for clinical objects."""
+    match STORAGE_BACKEND:
+        case "local":
+            return {
+                "BACKEND": "fracture_site.common.storage.PrivateFileStorage",
+                "OPTIONS": {"location": str(PRIVATE_MEDIA_ROOT)},
+            }
+        case "s3":
+            return {
+                "BACKEND": "fracture_site.common.storage.PrivateS3Storage",
+                "OPTIONS": {
+                    "bucket_name": env_str("S3_BUCKET"),
+                    "endpoint_url": env_str("S3_ENDPOINT_URL", "") or None,
+                    "region_name": env_str("S3_REGION", "") or None,
+                    "access_key": env_secret("S3_ACCESS_KEY", "") or None,
+                    "secret_key": env_secret("S3_SECRET_KEY", "") or None,
+                    "querystring_auth": True,
+                    "querystring_expire": SIGNED_LINK_SECONDS,
+                    "file_overwrite": False,
+                    "default_acl": None,
+                    "signature_version": "s3v4",
+                    "object_parameters": {"ServerSideEncryption": "AES256"},
+                },
+            }
+        case "gcs":
+            return {
+                "BACKEND": "fracture_site.common.storage.PrivateGoogleStorage",
+                "OPTIONS": {
+                    "bucket_name": env_str("GCS_BUCKET"),
+                    "querystring_auth": True,
+                    "expiration": SIGNED_LINK_SECONDS,
+                    "file_overwrite": False,
+                    "default_acl": None,
+                },
+            }
+        case other:
+            raise ImproperlyConfigured(f"STORAGE_BACKEND={other!r}: expected local, s3 or gcs")
+
+
+STORAGES = {
+    "default": {"BACKEND": "fracture_site.common.storage.NoDefaultStorage"},
+    "clinical": _clinical_storage(),
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# Limits of one uploaded file and of the child process that decodes it.
+INGEST_MAX_BYTES = env_int("INGEST_MAX_BYTES", default=100 * 2**20, minimum=2**20)
+INGEST_MAX_PIXELS = env_int("INGEST_MAX_PIXELS", default=64_000_000, minimum=1_000_000)
+INGEST_MIN_SIDE = 64
+INGEST_MAX_FRAMES = env_int("INGEST_MAX_FRAMES", default=512, minimum=1)
+INGEST_CPU_SECONDS = 20
+INGEST_WALL_SECONDS = 30
+INGEST_MEMORY_BYTES = 1536 * 2**20
+FILE_UPLOAD_MAX_MEMORY_SIZE = 5 * 2**20
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 2**20  # everything but files
