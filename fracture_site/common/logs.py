@@ -35,7 +35,7 @@ class JsonFormatter(logging.Formatter):
 
 def _places(record: logging.LogRecord) -> list[str]:
     """Return file:line of each frame, without local values or messages."""
-    assert record.exc_info is not None  # noqa: S101 - the caller checked
+    assert record.exc_info is not None
     places = []
     trace = record.exc_info[2]
     while trace is not None:

@@ -15,7 +15,7 @@ class PrivateFileStorage(FileSystemStorage):
         super().__init__(
             location=location, file_permissions_mode=0o600, directory_permissions_mode=0o700
         )
-        os.makedirs(location, mode=0o700, exist_ok=True)  # noqa: PTH103
+        os.makedirs(location, mode=0o700, exist_ok=True)
 
     def url(self, name: str | None) -> NoReturn:
         """Refuse: files are streamed by a view that checks and audits."""

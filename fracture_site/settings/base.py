@@ -5,12 +5,12 @@ from pathlib import Path
 import dj_database_url
 from django.utils.translation import gettext_lazy as _
 
-from fracture_site.settings.celery import *  # noqa: F403
+from fracture_site.settings.celery import *
 from fracture_site.settings.env import env_bool, env_int, env_list, env_secret, env_str
-from fracture_site.settings.logging import *  # noqa: F403
-from fracture_site.settings.ml import *  # noqa: F403
-from fracture_site.settings.security import *  # noqa: F403
-from fracture_site.settings.storage import *  # noqa: F403
+from fracture_site.settings.logging import *
+from fracture_site.settings.ml import *
+from fracture_site.settings.security import *
+from fracture_site.settings.storage import *
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 DEBUG = False
@@ -105,7 +105,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": REDIS_URL,  # noqa: F405
+        "LOCATION": REDIS_URL,
     }
 }
 

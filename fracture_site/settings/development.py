@@ -4,10 +4,8 @@ import os
 
 os.environ.setdefault("SECRET_KEY", "development-only-key-never-used-in-production")
 
-from fracture_site.settings.base import *  # noqa: E402, F403
+from fracture_site.settings.base import *
 
 DEBUG = True
-STORAGES["staticfiles"] = {  # noqa: F405
-    "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-}
+STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"

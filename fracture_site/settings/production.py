@@ -1,6 +1,6 @@
 """Production, and the demo: TLS switches are explicit because the demo also runs on plain localhost."""
 
-from fracture_site.settings.base import *  # noqa: F403
+from fracture_site.settings.base import *
 from fracture_site.settings.env import env_bool, env_int
 
 _TLS = env_bool("TLS_ENABLED", default=True)

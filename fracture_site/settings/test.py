@@ -3,13 +3,13 @@
 import os
 import tempfile
 
-os.environ.setdefault("SECRET_KEY", "test-only-key-that-is-long-enough-to-pass-the-checks-0123456789")
+os.environ.setdefault(
+    "SECRET_KEY", "test-only-key-that-is-long-enough-to-pass-the-checks-0123456789"
+)
 os.environ.setdefault("PRIVATE_MEDIA_ROOT", tempfile.mkdtemp(prefix="fracture-test-media-"))
 
-from fracture_site.settings.base import *  # noqa: E402, F403
+from fracture_site.settings.base import *
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-STORAGES["staticfiles"] = {  # noqa: F405
-    "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-}
+STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}

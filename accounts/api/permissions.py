@@ -1,0 +1,25 @@
+"""The door of the API: a member of a clinic, and a token that may write."""
+
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from accounts.models import ApiToken, User
+
+
+class ClinicMember(BasePermission):
+    """Signed in, with an active membership; unsafe methods need a token of scope write.
+
+    What a member may do is decided by ``accounts.policy`` inside the services.
+    """
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Return whether the request may reach the view at all."""
+        if not isinstance(request.user, User) or not request.user.is_active:
+            return False
+        if getattr(request._request, "membership", None) is None:
+            return False
+        token = request.auth
+        if isinstance(token, ApiToken) and request.method not in SAFE_METHODS:
+            return token.scope == ApiToken.Scope.WRITE
+        return True

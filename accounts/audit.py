@@ -1,0 +1,50 @@
+"""Writing the audit trail: explicit calls inside the transaction of what they describe."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest
+
+from accounts.models import AuditEvent, Membership, User
+from accounts.policy import ActionDeniedError
+from fracture_site.common.models import UUIDModel
+
+
+def audit_record(
+    *,
+    actor: User | None,
+    action: str,
+    clinic_id: UUID | None,
+    target: UUIDModel | None = None,
+    patient_id: UUID | None = None,
+    outcome: str = AuditEvent.Outcome.SUCCESS,
+    **details: Any,
+) -> AuditEvent:
+    """Append one event; call it inside the transaction of the change it describes.
+
+    ``actor=None`` means the system itself (a worker). ``details`` must be JSON
+    and must hold identifiers and states only, never names or image content.
+    """
+    return AuditEvent.objects.create(
+        actor=actor,
+        token_id=getattr(actor, "acting_token_id", None),
+        clinic_id=clinic_id,
+        action=action,
+        outcome=outcome,
+        target_type=target._meta.label_lower if target is not None else "",
+        target_id=target.pk if target is not None else None,
+        patient_id=patient_id,
+        details=details,
+    )
+
+
+def audit_denial(*, request: HttpRequest, error: ActionDeniedError) -> None:
+    """Append a denied action of a signed-in person."""
+    actor = request.user
+    membership: Membership | None = getattr(request, "membership", None)
+    audit_record(
+        actor=actor if isinstance(actor, User) else None,
+        action=error.action,
+        clinic_id=membership.clinic_id if membership else None,
+        outcome=AuditEvent.Outcome.DENIED,
+    )

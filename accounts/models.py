@@ -1,0 +1,239 @@
+"""Clinics, people, their roles, API tokens, invitations and the audit trail."""
+
+from typing import Any, ClassVar, NoReturn
+
+from django.contrib.auth.models import (
+    AbstractBaseUser,
+    BaseUserManager,
+    PermissionsMixin,
+)
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
+
+from fracture_site.common.models import UUIDModel
+
+
+class Clinic(UUIDModel):
+    """The tenant: every clinical row carries its clinic."""
+
+    name = models.CharField(_("name"), max_length=200, unique=True)
+    address = models.TextField(_("address"), blank=True)
+    time_zone = models.CharField(_("time zone"), max_length=60, default="UTC")
+    intended_use = models.CharField(
+        _("intended use"),
+        max_length=20,
+        choices=[
+            ("research", _("Research, not a medical device")),
+            ("cleared", _("Clinical use, local clearance attested")),
+        ],
+        default="research",
+    )
+    is_active = models.BooleanField(_("active"), default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("clinic")
+        verbose_name_plural = _("clinics")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UserManager(BaseUserManager["User"]):
+    """Creates people by e-mail address; addresses differ by more than case."""
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """Store a person; without a password only a reset or OIDC lets them in."""
+        user = self.model(email=self.normalize_email(email).lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """Store a site administrator, who sees no clinical data by that alone."""
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """Find a person by address, whatever its case."""
+        return self.get(email=(username or "").lower())
+
+
+class User(UUIDModel, AbstractBaseUser, PermissionsMixin):
+    """A person who signs in with an e-mail address."""
+
+    email = models.EmailField(_("e-mail address"), unique=True)
+    full_name = models.CharField(_("full name"), max_length=150, blank=True)
+    title = models.CharField(_("title"), max_length=60, blank=True)
+    is_staff = models.BooleanField(_("site administrator"), default=False)
+    is_active = models.BooleanField(_("active"), default=True)
+    date_joined = models.DateTimeField(auto_now_add=True)
+
+    objects = UserManager()
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+        constraints = [models.UniqueConstraint(Lower("email"), name="user_email_any_case_unique")]
+
+    def __str__(self) -> str:
+        return self.email
+
+    @property
+    def display_name(self) -> str:
+        """The name that reports and lists show."""
+        return " ".join(part for part in (self.title, self.full_name) if part) or self.email
+
+
+class Role(models.TextChoices):
+    """What a member may do; a person can hold several."""
+
+    TECHNICIAN = "technician", _("Technician")
+    DOCTOR = "doctor", _("Doctor")
+    CLINIC_ADMIN = "clinic_admin", _("Clinic administrator")
+
+
+def _roles_field() -> "ArrayField[list[str], list[str]]":
+    return ArrayField(
+        models.CharField(max_length=20, choices=Role.choices), size=3, verbose_name=_("roles")
+    )
+
+
+class Membership(UUIDModel):
+    """A person's place in one clinic, with one or more roles."""
+
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="memberships")
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="memberships")
+    roles = _roles_field()
+    is_active = models.BooleanField(_("active"), default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("membership")
+        verbose_name_plural = _("memberships")
+        constraints = [
+            models.UniqueConstraint(fields=["user", "clinic"], name="membership_once_per_clinic"),
+            models.CheckConstraint(
+                name="membership_has_known_roles",
+                condition=Q(roles__len__gt=0, roles__contained_by=list(Role.values)),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} in {self.clinic_id}"
+
+    @property
+    def role_names(self) -> list[str]:
+        """Translated roles."""
+        return [str(Role(role).label) for role in self.roles]
+
+
+class Invitation(UUIDModel):
+    """A promise of a membership, opened by a link that only its hash is stored of."""
+
+    clinic = models.ForeignKey(Clinic, on_delete=models.CASCADE, related_name="invitations")
+    email = models.EmailField(_("e-mail address"))
+    roles = _roles_field()
+    token_hash = models.CharField(max_length=64, unique=True)
+    invited_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("invitation")
+        verbose_name_plural = _("invitations")
+        constraints = [
+            models.UniqueConstraint(
+                "clinic",
+                Lower("email"),
+                condition=Q(accepted_at__isnull=True, revoked_at__isnull=True),
+                name="invitation_one_open_per_address",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class ApiToken(UUIDModel):
+    """A named key of one membership for other software; only its hash is stored."""
+
+    class Scope(models.TextChoices):
+        """``read`` allows safe methods only."""
+
+        READ = "read", _("Read")
+        WRITE = "write", _("Read and write")
+
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="tokens")
+    name = models.CharField(_("name"), max_length=100)
+    scope = models.CharField(_("scope"), max_length=5, choices=Scope.choices, default=Scope.READ)
+    token_hash = models.CharField(max_length=64, unique=True)
+    prefix = models.CharField(max_length=8)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("API token")
+        verbose_name_plural = _("API tokens")
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+
+class AuditEvent(models.Model):
+    """One action of a principal; rows are written once and never changed.
+
+    The application role may insert and read only, and triggers refuse updates,
+    deletes and truncation for every role. Holds ids and states only, so that a
+    patient can be erased while the trail stays.
+    """
+
+    class Outcome(models.TextChoices):
+        """Whether the action was carried out."""
+
+        SUCCESS = "success", _("Success")
+        DENIED = "denied", _("Denied")
+        FAILED = "failed", _("Failed")
+
+    at = models.DateTimeField(auto_now_add=True, db_index=True)
+    actor = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    token_id = models.UUIDField(null=True)
+    clinic = models.ForeignKey(Clinic, null=True, on_delete=models.PROTECT, related_name="+")
+    action = models.CharField(max_length=60)
+    outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.SUCCESS)
+    target_type = models.CharField(max_length=60, blank=True)
+    target_id = models.UUIDField(null=True)
+    patient_id = models.UUIDField(null=True)
+    details = models.JSONField(default=dict)
+
+    class Meta:
+        verbose_name = _("audit event")
+        verbose_name_plural = _("audit events")
+        indexes = [
+            models.Index(fields=["clinic", "-id"]),
+            models.Index(fields=["target_id"]),
+            models.Index(fields=["clinic", "patient_id"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {self.action}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Insert only."""
+        if not self._state.adding:
+            raise TypeError("audit events are append-only")
+        super().save(*args, **kwargs)
+
+    def delete(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        """Never; retention is a database job with its own role."""
+        raise TypeError("audit events are append-only")

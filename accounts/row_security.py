@@ -1,0 +1,67 @@
+"""SQL of the second wall: row-level security, the lookup role and append-only tables.
+
+Migrations call these.
+"""
+
+from django.db import connections
+
+LOOKUP_ROLE = "fracture_lookup"
+_CLINIC = "nullif(current_setting('app.clinic', true), '')::uuid"
+
+
+def enable_row_security(table: str, *, column: str = "clinic_id") -> str:
+    """Bind every role, the owner too, to the rows of the current clinic."""
+    return f"""
+        ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
+        ALTER TABLE {table} FORCE ROW LEVEL SECURITY;
+        CREATE POLICY clinic_wall ON {table}
+            USING ({column} = {_CLINIC}) WITH CHECK ({column} = {_CLINIC});
+    """
+
+
+def disable_row_security(table: str) -> str:
+    """Undo ``enable_row_security``."""
+    return f"""
+        DROP POLICY IF EXISTS clinic_wall ON {table};
+        ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY;
+        ALTER TABLE {table} DISABLE ROW LEVEL SECURITY;
+    """
+
+
+def allow_lookup(table: str, *, columns: str, update: str = "") -> str:
+    """Let the lookup role read named columns (and update some) of all clinics.
+
+    Nobody signs in as that role: it owns the few functions and views that have
+    to act before a clinic is known, and those return ids and states only.
+    """
+    sql = f"""
+        GRANT SELECT ({columns}) ON {table} TO {LOOKUP_ROLE};
+        CREATE POLICY lookup_read ON {table} FOR SELECT TO {LOOKUP_ROLE} USING (true);
+    """
+    if update:
+        sql += f"""
+        GRANT UPDATE ({update}) ON {table} TO {LOOKUP_ROLE};
+        CREATE POLICY lookup_write ON {table} FOR UPDATE TO {LOOKUP_ROLE} USING (true);
+        """
+    return sql
+
+
+def append_only(table: str, *, when: str = "") -> str:
+    """Refuse UPDATE and DELETE of rows (those that match ``when``) and TRUNCATE."""
+    condition = f"WHEN ({when})" if when else ""
+    return f"""
+        CREATE FUNCTION {table}_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            RAISE EXCEPTION '{table} is append-only' USING ERRCODE = 'integrity_constraint_violation';
+        END $$;
+        CREATE TRIGGER {table}_immutable BEFORE UPDATE OR DELETE ON {table}
+            FOR EACH ROW {condition} EXECUTE FUNCTION {table}_refuse();
+        CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table}
+            FOR EACH STATEMENT EXECUTE FUNCTION {table}_refuse();
+    """
+
+
+def application_role() -> str:
+    """Return the quoted name of the role that web processes and workers connect as."""
+    name = str(connections["default"].settings_dict["USER"])
+    return connections["default"].ops.quote_name(name)

@@ -1,0 +1,1 @@
+"""Patients, studies, analyses and reports."""

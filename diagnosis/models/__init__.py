@@ -1,0 +1,28 @@
+"""The clinical tables; every one carries its clinic."""
+
+from diagnosis.models.analyses import Analysis, Finding
+from diagnosis.models.base import ClinicOwnedModel, ClinicOwnedQuerySet, Job, Priority
+from diagnosis.models.idempotency import IdempotencyRecord
+from diagnosis.models.job_overview import JobOverview
+from diagnosis.models.model_versions import ModelVersion
+from diagnosis.models.patients import Patient
+from diagnosis.models.reports import Report, ReportVersion
+from diagnosis.models.studies import Study, StudyImage, Verdict
+
+__all__ = [
+    "Analysis",
+    "ClinicOwnedModel",
+    "ClinicOwnedQuerySet",
+    "Finding",
+    "IdempotencyRecord",
+    "Job",
+    "JobOverview",
+    "ModelVersion",
+    "Patient",
+    "Priority",
+    "Report",
+    "ReportVersion",
+    "Study",
+    "StudyImage",
+    "Verdict",
+]

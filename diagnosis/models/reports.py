@@ -1,0 +1,86 @@
+"""What a doctor writes and signs."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from diagnosis.models.base import ClinicOwnedModel, choices_check
+from diagnosis.models.studies import Study
+
+
+class Report(ClinicOwnedModel):
+    """The report of one study; its text is in its versions."""
+
+    study = models.OneToOneField(Study, on_delete=models.PROTECT, related_name="report")
+
+    class Meta:
+        verbose_name = _("report")
+        verbose_name_plural = _("reports")
+
+
+class ReportVersion(ClinicOwnedModel):
+    """One text of a report: at most one draft; signed versions never change.
+
+    A trigger refuses UPDATE and DELETE of a signed row for every role, so an
+    amendment is always a new version that says why (``reason``). ``revision``
+    counts saves of the draft: a client sends the one it has read (``If-Match``).
+    ``result`` is the study's result as it was when the draft was signed.
+    """
+
+    class Status(models.TextChoices):
+        """``draft`` can be edited; ``signed`` is final."""
+
+        DRAFT = "draft", _("Draft")
+        SIGNED = "signed", _("Signed")
+
+    report = models.ForeignKey(Report, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveSmallIntegerField(default=1)
+    status = models.CharField(max_length=6, choices=Status.choices, default=Status.DRAFT)
+    revision = models.PositiveIntegerField(default=1)
+    reason = models.TextField(_("reason for the amendment"), blank=True, max_length=2000)
+    technique = models.TextField(_("technique"), blank=True, max_length=10000)
+    comparison = models.TextField(_("comparison"), blank=True, max_length=10000)
+    findings = models.TextField(_("findings"), blank=True, max_length=20000)
+    impression = models.TextField(_("impression"), blank=True, max_length=10000)
+    recommendation = models.TextField(_("recommendation"), blank=True, max_length=10000)
+    author = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    updated_at = models.DateTimeField(auto_now=True)
+    result = models.JSONField(null=True, blank=True)
+    signed_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    signer_name = models.CharField(max_length=250, blank=True)
+    signed_at = models.DateTimeField(null=True, blank=True)
+    content_sha256 = models.CharField(max_length=64, blank=True, editable=False)
+    pdf_key = models.CharField(max_length=200, blank=True, editable=False)
+    pdf_sha256 = models.CharField(max_length=64, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("report version")
+        verbose_name_plural = _("report versions")
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(fields=["report", "number"], name="report_version_once"),
+            models.UniqueConstraint(
+                fields=["report"], condition=Q(status="draft"), name="report_one_draft"
+            ),
+            choices_check("status", ["draft", "signed"], "report_version_status_known"),
+            models.CheckConstraint(
+                name="report_version_signed_is_complete",
+                condition=Q(
+                    status="draft",
+                    signed_by__isnull=True,
+                    signed_at__isnull=True,
+                    pdf_key="",
+                    content_sha256="",
+                )
+                | (
+                    Q(status="signed", signed_by__isnull=False, signed_at__isnull=False)
+                    & ~Q(pdf_key="")
+                    & ~Q(content_sha256="")
+                ),
+            ),
+            models.CheckConstraint(
+                name="report_version_amendment_has_reason",
+                condition=Q(number=1) | ~Q(reason=""),
+            ),
+        ]

@@ -1,0 +1,170 @@
+"""One imaging request and its images."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from diagnosis.models.base import ClinicOwnedModel, Priority, choices_check
+from diagnosis.models.patients import Patient
+
+
+class Verdict(models.TextChoices):
+    """The AI's answer from two thresholds, in the words of the screens."""
+
+    DEFINITE = "definite", _("Fracture")
+    SUSPICION = "suspicion", _("Suspicion")
+    NEGATIVE = "negative", _("No fracture seen")
+    CANNOT_ASSESS = "cannot_assess", _("Cannot assess")
+
+
+class Study(ClinicOwnedModel):
+    """One imaging request: clinical question, one or more images, one worklist entry.
+
+    ``status``, ``verdict``, ``probability``, ``region``, ``severity``, ``urgency`` and
+    ``result`` are derived by ``diagnosis.services.study_results`` from the
+    images' newest analyses and the report; nothing else writes them. They are
+    stored so that the worklist sorts and filters by index.
+    """
+
+    class Status(models.TextChoices):
+        """Where the study stands."""
+
+        EMPTY = "empty", _("No images")
+        QUEUED = "queued", _("Waiting")
+        RUNNING = "running", _("Analysing")
+        READY = "ready", _("To read")
+        FAILED = "failed", _("Failed")
+        REPORTED = "reported", _("Reported")
+
+    class BodyPart(models.TextChoices):
+        """What was requested; the model's own reading is ``region``."""
+
+        HAND = "hand", _("Hand")
+        WRIST = "wrist", _("Wrist")
+        FOREARM = "forearm", _("Forearm")
+        ELBOW = "elbow", _("Elbow")
+        HUMERUS = "humerus", _("Upper arm")
+        SHOULDER = "shoulder", _("Shoulder")
+        HIP = "hip", _("Hip or pelvis")
+        FEMUR = "femur", _("Thigh")
+        KNEE = "knee", _("Knee")
+        LOWER_LEG = "lower_leg", _("Lower leg")
+        ANKLE = "ankle", _("Ankle")
+        FOOT = "foot", _("Foot")
+
+    class Side(models.TextChoices):
+        """Laterality, as ordered."""
+
+        LEFT = "left", _("Left")
+        RIGHT = "right", _("Right")
+        BOTH = "both", _("Both")
+
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="studies")
+    clinical_question = models.TextField(_("clinical question"), blank=True, max_length=2000)
+    body_part = models.CharField(
+        _("body part"), max_length=12, choices=BodyPart.choices, blank=True
+    )
+    side = models.CharField(_("side"), max_length=5, choices=Side.choices, blank=True)
+    priority = models.PositiveSmallIntegerField(
+        _("priority"), choices=Priority.choices, default=Priority.ROUTINE
+    )
+    accession_number = models.CharField(_("accession number"), max_length=64, blank=True)
+    study_instance_uid = models.CharField(max_length=64, blank=True)
+    created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    updated_at = models.DateTimeField(auto_now=True)
+    # patient's names, numbers and the question, normalised, for the worklist's search
+    search = SearchVectorField(null=True, editable=False)
+
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.EMPTY)
+    verdict = models.CharField(max_length=14, choices=Verdict.choices, blank=True)
+    probability = models.FloatField(null=True, blank=True)
+    region = models.CharField(max_length=20, blank=True)
+    severity = models.CharField(max_length=12, blank=True)
+    urgency = models.FloatField(
+        default=0.0, help_text="Rank on the worklist, higher is read first; see study_results"
+    )
+    result = models.JSONField(null=True, blank=True)
+    result_version = models.CharField(max_length=20, blank=True)
+    new_image_after_report = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["clinic", "accession_number"],
+                condition=~Q(accession_number=""),
+                name="study_accession_number_once_per_clinic",
+            ),
+            choices_check(
+                "status",
+                ["empty", "queued", "running", "ready", "failed", "reported"],
+                "study_status_known",
+            ),
+            choices_check("priority", [0, 1, 2], "study_priority_known"),
+            models.CheckConstraint(
+                name="study_probability_is_one",
+                condition=Q(probability__isnull=True)
+                | Q(probability__gte=0.0, probability__lte=1.0),
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["clinic", "-urgency", "created_at", "id"], name="study_worklist"),
+            models.Index(fields=["clinic", "status", "-urgency"], name="study_by_status"),
+            models.Index(fields=["clinic", "-created_at", "id"], name="study_newest"),
+            models.Index(fields=["patient", "-created_at"], name="study_of_patient"),
+            GinIndex(fields=["search"]),
+        ]
+
+
+class StudyImage(ClinicOwnedModel):
+    """One stored image: the untouched original, and the sanitised copy that is served.
+
+    ``sha256`` is of the original bytes and unique in the clinic (never across
+    clinics: that would tell one clinic about another's images).
+    """
+
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="images")
+    position = models.PositiveSmallIntegerField(default=0)
+    sha256 = models.CharField(max_length=64, editable=False)
+    size_bytes = models.PositiveBigIntegerField()
+    format = models.CharField(max_length=10)
+    original_key = models.CharField(max_length=200, editable=False)
+    served_key = models.CharField(max_length=200, editable=False)
+    served_sha256 = models.CharField(max_length=64, editable=False)
+    served_content_type = models.CharField(max_length=40)
+    rendition_keys = ArrayField(
+        models.CharField(max_length=200), editable=False, help_text="One web-size JPEG a frame"
+    )
+    thumbnail_key = models.CharField(max_length=200, editable=False)
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    bits = models.PositiveSmallIntegerField()
+    frame_count = models.PositiveIntegerField(default=1)
+    modality = models.CharField(max_length=16, blank=True)
+    view_position = models.CharField(max_length=16, blank=True)
+    laterality = models.CharField(max_length=1, blank=True)
+    body_part_examined = models.CharField(max_length=16, blank=True)
+    pixel_spacing = models.JSONField(null=True, blank=True)
+    sop_instance_uid = models.CharField(max_length=64, blank=True)
+    series_instance_uid = models.CharField(max_length=64, blank=True)
+    warnings = ArrayField(models.CharField(max_length=40), default=list, blank=True)
+    uploaded_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        ordering = ["position", "created_at", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["clinic", "sha256"], name="image_once_per_clinic"),
+            models.UniqueConstraint(
+                fields=["clinic", "sop_instance_uid"],
+                condition=~Q(sop_instance_uid=""),
+                name="image_sop_instance_once_per_clinic",
+            ),
+            models.CheckConstraint(
+                name="image_has_pixels",
+                condition=Q(width__gt=0, height__gt=0, frame_count__gt=0),
+            ),
+        ]
+        indexes = [models.Index(fields=["study", "position"])]
