@@ -5,7 +5,6 @@ import os
 import pwd
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from fracture_site.datafolder import private_folder, secret
 from fracture_site.embedded.layout import POSTGRES_MAJOR, Binaries, EmbeddedError, Layout
@@ -74,14 +73,14 @@ def _create_cluster(binaries: Binaries, layout: Layout, *, throwaway: bool) -> N
     private_folder(folder, uid=uid)
     inside = layout.seen_from_inside(folder)
     initdb = [
-        binaries.postgres / "initdb", "-D", inside, "--username=postgres", "--auth=trust",
+        str(binaries.postgres / "initdb"), "-D", inside, "--username=postgres", "--auth=trust",
         "--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
         "--no-instructions", *(["--no-sync"] if throwaway else []),
     ]  # fmt: skip
     run_once(initdb, folder, uid)
     (folder / "pg_hba.conf").write_text(_HBA)
     single_user = [
-        binaries.postgres / "postgres", "--single", "-D", inside,
+        str(binaries.postgres / "postgres"), "--single", "-D", inside,
         "-c", "exit_on_error=on", "-c", "log_min_error_statement=panic", "postgres",
     ]  # fmt: skip
     password = secret(layout.data, "owner")
@@ -99,7 +98,7 @@ def _create_cluster(binaries: Binaries, layout: Layout, *, throwaway: bool) -> N
 
 
 def _named_uid() -> int:
-    """Return an unprivileged user id that has a name: initdb insists on one, the server does not."""
+    """Return an unprivileged user id that has a name: initdb insists on one."""
     try:
         return pwd.getpwnam("nobody").pw_uid
     except KeyError as error:

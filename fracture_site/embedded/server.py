@@ -17,7 +17,7 @@ _ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/bin:/bin"}  # nothing of ours leaks
 
 
 @contextlib.contextmanager
-def server(  # noqa: PLR0913 - one place starts and stops both
+def server(
     name: str,
     argv: Sequence[str],
     folder: Path,
@@ -57,7 +57,7 @@ def end_leftovers(folder: Path, program: str) -> None:
     processes.end_processes(found, grace_s=_STOP_S, signum=signal.SIGINT)
 
 
-def run_once(argv: Sequence[str | Path], folder: Path, uid: int | None, text: str = "") -> None:
+def run_once(argv: Sequence[str], folder: Path, uid: int | None, text: str = "") -> None:
     """Run a program to its end in ``folder`` as ``uid``.
 
     Raises:
