@@ -1,0 +1,212 @@
+"""Typed factories: valid by default, states as traits, the clinic derived from the parent."""
+
+import hashlib
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import factory
+from django.utils import timezone
+from factory.django import DjangoModelFactory
+
+from accounts.models import ApiToken, Clinic, Membership, Role, User
+from accounts.selectors import secret_hash
+from accounts.tenancy import clinic_scope
+from diagnosis.models import (
+    Analysis,
+    Finding,
+    ModelVersion,
+    Patient,
+    Report,
+    ReportVersion,
+    Study,
+    StudyImage,
+)
+
+T = TypeVar("T")
+PASSWORD = "correct-horse-battery"
+
+
+class ClinicFactory(DjangoModelFactory[Clinic]):
+    class Meta:
+        model = Clinic
+
+    name = factory.Sequence(lambda n: f"Clinic {n}")
+
+
+class UserFactory(DjangoModelFactory[User]):
+    class Meta:
+        model = User
+
+    email = factory.Sequence(lambda n: f"person{n}@clinic.example")
+    full_name = factory.Sequence(lambda n: f"Person {n}")
+
+    @classmethod
+    def _create(cls, model_class: type[User], *args: Any, **kwargs: Any) -> User:
+        user = User.objects.create_user(password=kwargs.pop("password", PASSWORD), **kwargs)
+        user.emailaddress_set.create(email=user.email, verified=True, primary=True)
+        return user
+
+
+class MembershipFactory(DjangoModelFactory[Membership]):
+    class Meta:
+        model = Membership
+
+    class Params:
+        technician = factory.Trait(roles=[Role.TECHNICIAN])
+        doctor = factory.Trait(roles=[Role.DOCTOR])
+        clinic_admin = factory.Trait(roles=[Role.CLINIC_ADMIN])
+
+    user = factory.SubFactory(UserFactory)
+    clinic = factory.SubFactory(ClinicFactory)
+    roles = [Role.DOCTOR]
+
+
+class ApiTokenFactory(DjangoModelFactory[ApiToken]):
+    """``ApiTokenFactory(secret="…")``: the plain secret stays on the object as ``.secret``."""
+
+    class Meta:
+        model = ApiToken
+
+    membership = factory.SubFactory(MembershipFactory)
+    name = "Test token"
+    scope = ApiToken.Scope.WRITE
+    prefix = "fs_test"
+
+    @classmethod
+    def _create(cls, model_class: type[ApiToken], *args: Any, **kwargs: Any) -> ApiToken:
+        secret = kwargs.pop("secret", f"fs_{uuid4().hex}{uuid4().hex}")
+        token = super()._create(model_class, *args, token_hash=secret_hash(secret), **kwargs)
+        token.secret = secret
+        return token
+
+
+class ClinicOwnedFactory(DjangoModelFactory[T]):
+    """Inserts within the scope of the row's own clinic, as row-level security demands."""
+
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def _create(cls, model_class: Any, *args: Any, **kwargs: Any) -> T:
+        with clinic_scope(kwargs["clinic"].pk):
+            return super()._create(model_class, *args, **kwargs)
+
+
+class PatientFactory(ClinicOwnedFactory[Patient]):
+    class Meta:
+        model = Patient
+
+    clinic = factory.SubFactory(ClinicFactory)
+    record_number = factory.Sequence(lambda n: f"MRN-{n}")
+    given_name = "Ada"
+    family_name = factory.Sequence(lambda n: f"Example{n}")
+
+
+class StudyFactory(ClinicOwnedFactory[Study]):
+    class Meta:
+        model = Study
+
+    patient = factory.SubFactory(PatientFactory)
+    clinic = factory.SelfAttribute("patient.clinic")
+    clinical_question = "Fall on the outstretched hand"
+
+
+class StudyImageFactory(ClinicOwnedFactory[StudyImage]):
+    """A row without stored objects; upload a real file where pixels matter."""
+
+    class Meta:
+        model = StudyImage
+
+    study = factory.SubFactory(StudyFactory)
+    clinic = factory.SelfAttribute("study.clinic")
+    sha256 = factory.LazyFunction(lambda: hashlib.sha256(uuid4().bytes).hexdigest())
+    size_bytes = 1000
+    format = "png"
+    original_key = factory.LazyFunction(lambda: f"originals/{uuid4()}")
+    served_key = factory.LazyFunction(lambda: f"served/{uuid4()}.png")
+    served_sha256 = factory.LazyFunction(lambda: hashlib.sha256(uuid4().bytes).hexdigest())
+    served_content_type = "image/png"
+    rendition_keys = factory.LazyFunction(lambda: [f"renditions/{uuid4()}.jpg"])
+    thumbnail_key = factory.LazyFunction(lambda: f"thumbnails/{uuid4()}.jpg")
+    width = 400
+    height = 500
+    bits = 8
+
+
+class ModelVersionFactory(DjangoModelFactory[ModelVersion]):
+    class Meta:
+        model = ModelVersion
+
+    name = "fracture-detector"
+    version = factory.Sequence(lambda n: f"0.0.{n}")
+    sha256 = factory.LazyFunction(lambda: hashlib.sha256(uuid4().bytes).hexdigest())
+    preprocessing_version = "test-1"
+    calibration_id = "test-1"
+    threshold_suspicion = 0.2
+    threshold_definite = 0.7
+
+
+class AnalysisFactory(ClinicOwnedFactory[Analysis]):
+    class Meta:
+        model = Analysis
+
+    class Params:
+        running = factory.Trait(
+            status=Analysis.Status.RUNNING,
+            attempts=1,
+            token=factory.LazyFunction(uuid4),
+            started_at=factory.LazyFunction(timezone.now),
+            lease_expires_at=factory.LazyFunction(timezone.now),
+        )
+        succeeded = factory.Trait(
+            status=Analysis.Status.SUCCEEDED,
+            attempts=1,
+            finished_at=factory.LazyFunction(timezone.now),
+            model_version=factory.SubFactory(ModelVersionFactory),
+            verdict="definite",
+            probability=0.9,
+            region="hand_arm",
+            thresholds={"suspicion": 0.2, "definite": 0.7},
+        )
+        failed = factory.Trait(
+            status=Analysis.Status.FAILED,
+            attempts=3,
+            finished_at=factory.LazyFunction(timezone.now),
+            error_code="internal",
+        )
+
+    image = factory.SubFactory(StudyImageFactory)
+    clinic = factory.SelfAttribute("image.clinic")
+
+
+class FindingFactory(ClinicOwnedFactory[Finding]):
+    class Meta:
+        model = Finding
+
+    analysis = factory.SubFactory(AnalysisFactory, succeeded=True)
+    clinic = factory.SelfAttribute("analysis.clinic")
+    x = 10.0
+    y = 20.0
+    width = 30.0
+    height = 40.0
+    probability = 0.9
+    certainty = Finding.Certainty.DEFINITE
+
+
+class ReportFactory(ClinicOwnedFactory[Report]):
+    class Meta:
+        model = Report
+
+    study = factory.SubFactory(StudyFactory)
+    clinic = factory.SelfAttribute("study.clinic")
+
+
+class ReportVersionFactory(ClinicOwnedFactory[ReportVersion]):
+    class Meta:
+        model = ReportVersion
+
+    report = factory.SubFactory(ReportFactory)
+    clinic = factory.SelfAttribute("report.clinic")
+    author = factory.SubFactory(UserFactory)
+    findings = "No displaced fracture."
+    impression = "No fracture seen."
