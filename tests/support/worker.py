@@ -1,0 +1,91 @@
+"""A real Celery worker process on the test database and the test Redis."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Self
+
+from fracture_site import processes
+from tests.support.database import ROOT, database_url
+
+READY = "ready."
+
+
+class RealWorker:
+    """Starts in its own session; ``kill`` is the hard way, ``stop`` the clean one."""
+
+    def __init__(self, *, concurrency: int = 1, env: dict[str, str] | None = None) -> None:
+        self.log = Path(tempfile.mkstemp(prefix="fracture-worker-", suffix=".log")[1])
+        self._concurrency = concurrency
+        self._env = env or {}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The main process; its children run the tasks."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def child_pids(self) -> list[int]:
+        """The processes that run tasks."""
+        return sorted(child.pid for child in processes.descendants(self.pid))
+
+    def start(self, *, timeout_s: float = 60) -> Self:
+        """Start and wait until it takes messages."""
+        env = os.environ | {
+            "DATABASE_URL": database_url(),
+            "DJANGO_SETTINGS_MODULE": "fracture_site.settings.test",
+            **self._env,
+        }
+        env.pop("DATABASE_OWNER_URL", None)
+        command = [
+            sys.executable, "-m", "celery", "-A", "fracture_site", "worker", "--pool=prefork",
+            f"--concurrency={self._concurrency}", "--loglevel=INFO", "--without-gossip",
+            "--without-mingle",
+        ]  # fmt: skip
+        begin = self.log.stat().st_size
+        with self.log.open("ab") as output:
+            self._process = processes.spawn_tied(command, cwd=ROOT, output=output, env=env)
+        process = self._process
+        started = processes.wait_until(
+            lambda: READY in self._printed(begin) or process.poll() is not None,
+            timeout_s=timeout_s,
+            interval_s=0.1,
+        )
+        if not started or process.poll() is not None:
+            self.stop()
+            raise AssertionError(f"The worker did not start:\n{self._printed(begin)[-3000:]}")
+        return self
+
+    def kill(self) -> None:
+        """End all its processes by SIGKILL, as the kernel does when out of memory."""
+        assert self._process is not None
+        family = processes.descendants(self.pid)
+        self._process.kill()
+        self._process.wait()
+        processes.end_processes(family, grace_s=0, signum=signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it and all its children."""
+        if self._process is not None:
+            processes.stop(self._process, grace_s=20)
+
+    def _printed(self, begin: int) -> str:
+        return self.log.read_bytes()[begin:].decode(errors="replace")
+
+
+def wait_for(condition, *, timeout_s: float = 30, interval_s: float = 0.05):
+    """Return the first true answer of ``condition``; fail when there is none in time.
+
+    For what other processes do; code in the same process needs no waiting.
+    """
+    deadline = time.monotonic() + timeout_s
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, f"nothing happened within {timeout_s} s"
+        time.sleep(interval_s)
+    return answer
