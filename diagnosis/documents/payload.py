@@ -16,7 +16,7 @@ from diagnosis.documents.contracts import (
     Signature,
     Verification,
 )
-from diagnosis.documents.text import clean_line, direction, paragraphs
+from diagnosis.documents.text import clean_code, clean_line, direction, paragraphs
 
 NOTHING = "\N{EN DASH}"
 _VERDICTS = ("definite", "suspicion", "negative", "cannot_assess")
@@ -139,7 +139,7 @@ def _ai_result(result: AiResult, disclaimer: str) -> dict[str, Any]:
         ),
         "note": clean_line(result.note),
         "model": clean_line(gettext("Model %(model)s") % {"model": model}),
-        "sha256": clean_line(result.model_sha256),
+        "sha256": clean_code(result.model_sha256),
         "disclaimer": clean_line(disclaimer),
     }
 
@@ -216,8 +216,8 @@ def _signature(signature: Signature, document: ReportDocument) -> dict[str, Any]
 def _verification(verification: Verification) -> dict[str, str]:
     return {
         "title": clean_line(gettext("Verification")),
-        "hash": clean_line(verification.sha256),
-        "url": clean_line(verification.url),
+        "hash": clean_code(verification.sha256),
+        "url": clean_code(verification.url),
         "help": clean_line(
             gettext("Scan the code or open the address to check that this copy is unchanged.")
         ),

@@ -62,19 +62,27 @@ def _break_long_words(line: str) -> str:
     return " ".join(words)
 
 
+def _clean(value: str) -> str:
+    text = value.replace("\r\n", "\n")
+    for new_line in _NEW_LINES:
+        text = text.replace(new_line, "\n")
+    # Composition first: "e" + accent is one glyph in the fonts. A lone surrogate survives it.
+    text = unicodedata.normalize("NFC", text)
+    return "".join(map(_clean_character, text))
+
+
 def clean_text(value: str) -> str:
     r"""Return the text as it can be printed, with ``\n`` as the only line end.
 
     >>> clean_text("a\x00b\r\nc\u202ed")
     'a�b\ncd'
     """
-    text = value.replace("\r\n", "\n")
-    for new_line in _NEW_LINES:
-        text = text.replace(new_line, "\n")
-    # Composition first: "e" + accent is one glyph in the fonts. A lone surrogate survives it.
-    text = unicodedata.normalize("NFC", text)
-    cleaned = "".join(map(_clean_character, text))
-    return "\n".join(_break_long_words(line) for line in cleaned.split("\n"))
+    return "\n".join(_break_long_words(line) for line in _clean(value).split("\n"))
+
+
+def clean_code(value: str) -> str:
+    """Return a digest or an address on one line, without break marks, to be copied from the page."""
+    return " ".join(_clean(value).split())
 
 
 def clean_line(value: str) -> str:

@@ -58,6 +58,16 @@ def test_a_signed_report_carries_everything_a_reader_needs() -> None:
         assert expected in text
 
 
+def test_digest_and_address_can_be_copied_from_the_page() -> None:
+    document = samples.with_verification(samples.document())
+    pages = PdfReader(io.BytesIO(render_report(document))).pages
+    raw = "\n".join(page.extract_text() for page in pages)
+
+    assert report_digest(document) in raw
+    assert "3f9c" * 16 in raw
+    assert "https://fracture.example/verify/4f6c3f0a" in raw
+
+
 def test_the_same_document_gives_the_same_bytes() -> None:
     document = samples.with_verification(samples.document())
 
