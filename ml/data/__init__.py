@@ -1,0 +1,1 @@
+"""Readers, splits, caches and augmentation for training data."""
