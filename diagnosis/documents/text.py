@@ -81,7 +81,7 @@ def clean_text(value: str) -> str:
 
 
 def clean_code(value: str) -> str:
-    """Return a digest or an address on one line, without break marks, to be copied from the page."""
+    """Return a digest or an address on one line, without break marks: people copy it."""
     return " ".join(_clean(value).split())
 
 
