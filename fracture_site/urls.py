@@ -1,5 +1,30 @@
 """All routes of the site."""
 
-from django.urls import URLPattern, URLResolver
+from allauth.account.decorators import secure_admin_login
+from allauth.account.views import logout
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from fracture_site.health import healthz, readyz
+
+# The admin has no door of its own: its sign-in, sign-out and password pages are everybody's.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
+    path("i18n/", include("django.conf.urls.i18n")),
+    path("accounts/", include("allauth.urls")),
+    path("admin/logout/", logout),
+    path("admin/password_change/", RedirectView.as_view(pattern_name="account_change_password")),
+    path("admin/", admin.site.urls),
+    path("api/v1/", include("diagnosis.api.urls")),
+    path("", include("accounts.web.urls")),
+    path("", include("diagnosis.web.urls")),
+]
+
+handler400 = "fracture_site.error_pages.bad_request"
+handler403 = "fracture_site.error_pages.permission_denied"
+handler404 = "fracture_site.error_pages.not_found"
+handler500 = "fracture_site.error_pages.server_error"
