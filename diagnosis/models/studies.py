@@ -1,5 +1,7 @@
 """One imaging request and its images."""
 
+from typing import TYPE_CHECKING
+
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
@@ -10,6 +12,9 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from diagnosis.models.base import ClinicOwnedModel, Priority, choices_check
 from diagnosis.models.patients import Patient
+
+if TYPE_CHECKING:
+    from diagnosis.models.analyses import Analysis
 
 
 class Verdict(models.TextChoices):
@@ -168,3 +173,16 @@ class StudyImage(ClinicOwnedModel):
             ),
         ]
         indexes = [models.Index(fields=["study", "position"])]
+
+    @property
+    def newest_analysis(self) -> "Analysis | None":
+        """The last run over this image, whatever its state; free of queries when prefetched."""
+        return next(iter(self._analyses()), None)
+
+    @property
+    def newest_result(self) -> "Analysis | None":
+        """The last run that has succeeded."""
+        return next((run for run in self._analyses() if run.status == "succeeded"), None)
+
+    def _analyses(self) -> "list[Analysis]":
+        return sorted(self.analyses.all(), key=lambda run: run.created_at, reverse=True)
