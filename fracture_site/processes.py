@@ -18,7 +18,6 @@ import psutil
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
@@ -46,6 +45,8 @@ class StopSignals:
         os.set_blocking(self._write_end, False)
         self._old_wakeup = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         for signum in STOP_SIGNALS:
+            if signum == signal.SIGHUP and signal.getsignal(signum) == signal.SIG_IGN:
+                continue  # started by nohup: closing the terminal is no reason to stop
             self._previous[signum] = signal.signal(signum, self._note)
         # A handler of its own makes the end of a child wake ``wait`` up at once.
         self._previous[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -85,6 +86,26 @@ class StopSignals:
         self._received.append(signum)
 
 
+def die_with_parent(signum: signal.Signals) -> None:
+    """Ask the kernel to send this process ``signum`` when its parent dies."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, int(signum), 0, 0, 0)
+
+
+def open_log(path: Path, *, keep_bytes: int = 5_000_000) -> IO[bytes]:
+    """Open a log for appending; a long one becomes ``<name>.1`` first."""
+    if path.exists() and path.stat().st_size > keep_bytes:
+        path.replace(path.with_name(f"{path.name}.1"))
+    return path.open("ab")
+
+
+def tail(path: Path, *, lines: int = 15) -> str:
+    """Return the last lines of a log."""
+    if not path.exists():
+        return ""
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+
+
 def spawn_tied(
     argv: Sequence[str],
     *,
@@ -120,34 +141,38 @@ def _tie_to_parent(stop_signal: signal.Signals) -> Callable[[], None]:
     parent = os.getpid()
 
     def tie() -> None:
-        if _LIBC is not None:
-            _LIBC.prctl(_PR_SET_PDEATHSIG, int(stop_signal), 0, 0, 0)
-            if os.getppid() != parent:  # the parent died in between
-                os._exit(1)
+        die_with_parent(stop_signal)
+        if os.getppid() != parent:  # the parent died in between
+            os._exit(1)
 
     return tie
-
-
-def adopt_orphans() -> None:
-    """Become the parent of grandchildren whose own parent dies, so that ``stop_all`` sees them."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def stop(
     process: subprocess.Popen[bytes], *, signum: signal.Signals = signal.SIGTERM, grace_s: float
 ) -> None:
-    """Ask a child to end; kill it and what it started when it does not within ``grace_s``."""
-    family = descendants(process.pid)
+    """Ask a child of ``spawn_tied`` to end; after ``grace_s`` kill it; end what it started."""
     if process.poll() is None:
         process.send_signal(signum)
         try:
             process.wait(grace_s)
         except subprocess.TimeoutExpired:
-            family |= descendants(process.pid)
             process.kill()
             process.wait()
-    end_processes(family, grace_s=1.0)
+    end_processes(session_members(process.pid), grace_s=1.0)
+
+
+def session_members(leader: int) -> set[psutil.Process]:
+    """Return all living processes of the session that ``spawn_tied`` opened for a child.
+
+    Also those whose own parent has died, which a walk down the family tree would miss.
+    """
+    found = set()
+    for process in psutil.process_iter():
+        with contextlib.suppress(OSError):
+            if os.getsid(process.pid) == leader:
+                found.add(process)
+    return found
 
 
 def descendants(pid: int) -> set[psutil.Process]:

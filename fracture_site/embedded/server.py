@@ -12,7 +12,6 @@ from fracture_site import processes
 from fracture_site.embedded.layout import EmbeddedError, Layout
 
 _START_S, _STOP_S = 60.0, 15.0
-_LOG_BYTES = 5_000_000
 _ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/bin:/bin"}  # nothing of ours leaks into the servers
 
 
@@ -27,9 +26,7 @@ def server(
 ) -> Iterator[None]:
     """Start one server in its folder, wait until ``ready()``, stop it cleanly at the end."""
     log = layout.logs / f"{folder.name}.log"
-    if log.exists() and log.stat().st_size > _LOG_BYTES:
-        log.replace(log.with_suffix(".log.1"))
-    with log.open("ab") as output:
+    with processes.open_log(log) as output:
         process = processes.spawn_tied(
             argv, cwd=folder, output=output, env=_ENVIRONMENT, uid=layout.uid,
             stop_signal=signal.SIGINT,
@@ -39,8 +36,7 @@ def server(
             lambda: process.poll() is not None or ready(), timeout_s=_START_S, pause=pause
         )
         if not started or process.poll() is not None:
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-12:])
-            raise EmbeddedError(f"{name} did not start. The end of {log}:\n{tail}")
+            raise EmbeddedError(f"{name} did not start. The end of {log}:\n{processes.tail(log)}")
         yield
     finally:
         # SIGINT is the fast, clean way to stop for both.
