@@ -133,9 +133,9 @@ def job_indexes(name: str) -> list[models.Index]:
     """Return the indexes that claiming and sweeping use."""
     return [
         models.Index(
-            fields=["priority", "due_at"],
+            fields=["priority", "clinic", "due_at"],
             name=f"{name}_claim",
-            condition=Q(status__in=["queued", "running"]),
+            condition=Q(status="queued"),
         ),
         models.Index(fields=["clinic"], name=f"{name}_running", condition=Q(status="running")),
     ]
