@@ -17,6 +17,7 @@ from ml.decoding_common import (
     Limits,
     full_range_16,
     has_real_color,
+    reading_border,
 )
 from ml.decoding_dicom import decode_dicom, is_dicom
 from ml.decoding_raster import decode_jpeg, decode_png, decode_tiff
@@ -131,15 +132,6 @@ def decode_image(
     }
     if kind not in decoders:
         raise UnreadableImageError(kind)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # parsers warn with values of the file
-            return decoders[kind](data, limits)
-    except UnreadableImageError:
-        raise
-    except MemoryError as error:
-        raise UnreadableImageError("memory") from error
-    # Four parsers on hostile bytes raise some 15 unrelated types, RecursionError among them. This
-    # is the one border where whatever they raise means the same: these bytes cannot be read.
-    except Exception as error:
-        raise UnreadableImageError("damaged", type(error).__name__) from error
+    with reading_border(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # parsers warn with values of the file
+        return decoders[kind](data, limits)

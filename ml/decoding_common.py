@@ -1,6 +1,7 @@
 """What every decoder shares: the decoded image, its limits and the stable refusal codes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -117,6 +118,25 @@ class DecodedImage:
     body_part_examined: str = ""
     pixel_spacing: tuple[float, float] | None = None
     pixel_spacing_origin: str = ""
+
+
+@contextmanager
+def reading_border() -> Iterator[None]:
+    """Turn whatever a parser of hostile bytes raises into one refusal.
+
+    Raises:
+        UnreadableImageError: as raised inside, ``memory``, or ``damaged`` for everything else.
+    """
+    try:
+        yield
+    except UnreadableImageError:
+        raise
+    except MemoryError as error:
+        raise UnreadableImageError("memory") from error
+    # Pillow, OpenCV, pydicom and four codecs raise some 15 unrelated types on hostile bytes,
+    # RecursionError among them. At this one border they all mean: these bytes cannot be read.
+    except Exception as error:
+        raise UnreadableImageError("damaged", type(error).__name__) from error
 
 
 def has_real_color(rgb: npt.NDArray[np.generic]) -> bool:
