@@ -1,0 +1,104 @@
+# `make help` lists what there is. Two commands are enough: `make demo` and `make test`.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PORT ?= 8000
+IMAGES ?= $(wildcard ../shared/data/fracatlas/images)
+TLS ?=
+DATA ?= var/demo
+TEST_DATA ?= var/test
+SOURCES := accounts diagnosis fracture_site ml tests manage.py
+
+.PHONY: help
+help: ## Show this list
+	@printf 'Fracture Site\n\n'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
+	@printf '\n  make demo PORT=8001              another port\n'
+	@printf '  make demo IMAGES=/path/to/xrays  seed with your own radiographs\n'
+	@printf '  make demo TLS=1                  https, with a QR code for a phone\n'
+	@printf '  make test ARGS="tests/accounts"  a part of the tests\n'
+
+.PHONY: demo
+demo: .venv/installed ## Start everything with demo data; Ctrl-C stops it, the data stays
+	@exec $(BIN)/python -m fracture_site.demo --data "$(DATA)" --port "$(PORT)" \
+		$(if $(IMAGES),--images "$(IMAGES)") $(if $(filter 1 true yes,$(TLS)),--tls)
+
+.PHONY: demo-reset
+demo-reset: .venv/installed ## Remove all demo data
+	@exec $(BIN)/python -m fracture_site.demo --data "$(DATA)" --reset
+
+.PHONY: test
+test: .venv/installed-dev ## Run all tests with coverage
+	@exec $(BIN)/python -m fracture_site.embedded run --data "$(TEST_DATA)" --throwaway -- \
+		$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),--cov --cov-report=term:skip-covered)
+
+.PHONY: lint
+lint: .venv/installed-dev ## Check style and formatting
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+.PHONY: format
+format: .venv/installed-dev ## Correct style and formatting
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+.PHONY: types
+types: .venv/installed-dev ## Check types
+	$(BIN)/mypy accounts diagnosis fracture_site ml manage.py
+
+.PHONY: contracts
+contracts: .venv/installed-dev ## Check who may import whom
+	$(BIN)/lint-imports --no-timings
+
+.PHONY: schema
+schema: .venv/installed-dev ## Check that docs/openapi.yaml is what the API does
+	@mkdir -p var
+	DJANGO_SETTINGS_MODULE=fracture_site.settings.test $(BIN)/python manage.py spectacular \
+		--fail-on-warn --validate --file var/openapi.yaml
+	@diff -u docs/openapi.yaml var/openapi.yaml || { \
+		echo 'docs/openapi.yaml is out of date: run `make openapi` and commit it.'; exit 1; }
+
+.PHONY: openapi
+openapi: .venv/installed-dev ## Write docs/openapi.yaml
+	DJANGO_SETTINGS_MODULE=fracture_site.settings.test $(BIN)/python manage.py spectacular \
+		--fail-on-warn --validate --file docs/openapi.yaml
+
+.PHONY: ci
+ci: lint types contracts schema test ## Everything that must pass before a change is merged
+
+.PHONY: lock
+lock: .venv/installed-dev ## Write the exact versions of everything installed
+	@{ echo "# Exact versions of everything that requirements*.txt bring along; written by \`make lock\`."; \
+		$(BIN)/python -m pip freeze --disable-pip-version-check; } > requirements.lock
+
+.PHONY: clean
+clean: ## Remove caches and test data (keeps .venv and the demo)
+	rm -rf .coverage .coverage.* htmlcov .mypy_cache .ruff_cache .pytest_cache .import_linter_cache "$(TEST_DATA)"
+
+# --- The virtual environment -------------------------------------------------------------------
+
+.venv/bin/python:
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
+		echo 'Python 3.11 is needed and was not found.'; \
+		echo 'Install it (Debian 12: apt-get install python3.11-venv), or name it: make demo PYTHON=/path/to/python3.11'; \
+		exit 1; }
+	@echo "Creating .venv with $(PYTHON)"
+	@"$(PYTHON)" -m venv .venv || { rm -rf .venv; \
+		echo 'The venv module does not work. Debian and Ubuntu: apt-get install python3.11-venv'; exit 1; }
+
+PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint requirements.lock
+PIP_HELP = { echo; echo 'Installing failed: look at the first error above. Usual reasons: no network or proxy,'; \
+	echo 'a full disk, or no wheel for this platform. `make` continues where it stopped.'; exit 1; }
+
+.venv/installed: requirements.txt requirements.lock | .venv/bin/python
+	@echo 'Installing what the site needs (a few minutes the first time)'
+	@$(PIP_INSTALL) -r requirements.txt || $(PIP_HELP)
+	@touch $@
+
+.venv/installed-dev: requirements.txt requirements-dev.txt requirements.lock | .venv/bin/python
+	@echo 'Installing what the tests need'
+	@$(PIP_INSTALL) -r requirements-dev.txt || $(PIP_HELP)
+	@touch .venv/installed $@
