@@ -1,4 +1,4 @@
-"""Production, and the demo: TLS switches are explicit because the demo also runs on plain localhost."""
+"""Production, and the demo; the TLS switches are explicit because the demo runs without, too."""
 
 from fracture_site.settings.base import *
 from fracture_site.settings.env import env_bool, env_int, env_str
