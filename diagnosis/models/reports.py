@@ -84,3 +84,10 @@ class ReportVersion(ClinicOwnedModel):
                 condition=Q(number=1) | ~Q(reason=""),
             ),
         ]
+        indexes = [
+            models.Index(
+                fields=["content_sha256"],
+                condition=Q(status="signed"),
+                name="report_version_by_digest",
+            )
+        ]
