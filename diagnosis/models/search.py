@@ -7,11 +7,10 @@ parser is never used, so no character of a query has a meaning of its own.
 
 import unicodedata
 from collections.abc import Iterable
-from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.search import SearchQuery, SearchVectorField
-from django.db.models import Func, TextField, Value
+from django.contrib.postgres.search import SearchVectorField
+from django.db.models import Func, Model, TextField, UUIDField, Value
 
 _MAX_QUERY_LENGTH = 200
 _MAX_WORD_LENGTH = 100
@@ -39,27 +38,26 @@ def search_vector(words: Iterable[str]) -> Func:
     return Func(value, function="array_to_tsvector", output_field=SearchVectorField())
 
 
-def search_query(text: str) -> "PrefixQuery | None":
-    """Return what a search column is compared with; ``None`` when ``text`` holds no word.
+def search_matches(model: type[Model], text: str) -> "MatchingIds":
+    """Return the ids of the current clinic's rows that ``text`` describes.
 
     Every word must be the beginning of a stored one. ``1980-05`` finds the
-    birth date as well as a record number ``1980/05``.
+    birth date as well as a record number ``1980/05``. Without any word nothing
+    matches.
     """
     conditions = []
     for parts in _split(text[:_MAX_QUERY_LENGTH]):
         whole = _prefix(_clip("".join(parts)))
         split = " & ".join(_prefix(part) for part in parts)
         conditions.append(whole if len(parts) == 1 else f"({whole} | ({split}))")
-    return PrefixQuery(" & ".join(conditions)) if conditions else None
+    return MatchingIds(Value(" & ".join(conditions)), function=f"{model._meta.db_table}_matches")
 
 
-class PrefixQuery(SearchQuery):
-    """A tsquery from lexemes that are ready for comparison."""
+class MatchingIds(Func):
+    """The call of the table's search function, for ``pk__in``; see the migration that makes it."""
 
-    template = "%(expressions)s::tsquery"
-
-    def __init__(self, value: Any) -> None:
-        super().__init__(value, search_type="raw")
+    template = "(SELECT %(function)s(%(expressions)s::tsquery))"
+    output_field = UUIDField()
 
 
 def _prefix(word: str) -> str:

@@ -69,6 +69,10 @@ class Study(ClinicOwnedModel):
         BOTH = "both", _("Both")
 
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="studies")
+    # Whose study it was before that patient was merged; given back when the merge is undone.
+    merged_from = models.ForeignKey(
+        Patient, null=True, blank=True, on_delete=models.PROTECT, related_name="+", editable=False
+    )
     clinical_question = models.TextField(_("clinical question"), blank=True, max_length=2000)
     body_part = models.CharField(
         _("body part"), max_length=12, choices=BodyPart.choices, blank=True
@@ -117,7 +121,11 @@ class Study(ClinicOwnedModel):
         ]
         indexes = [
             models.Index(fields=["clinic", "-urgency", "created_at", "id"], name="study_worklist"),
-            models.Index(fields=["clinic", "status", "-urgency"], name="study_by_status"),
+            # Complete order of a tab, and index-only counts of all tabs.
+            models.Index(
+                fields=["clinic", "status", "-urgency", "created_at", "id"],
+                name="study_by_status",
+            ),
             models.Index(fields=["clinic", "-created_at", "id"], name="study_newest"),
             models.Index(fields=["patient", "-created_at"], name="study_of_patient"),
             GinIndex(fields=["search"]),

@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 
 from accounts.models import User
 from diagnosis.models import Patient
-from diagnosis.models.search import search_query
+from diagnosis.models.search import search_matches
 from diagnosis.selectors.lookup import get_or_404
 
 
@@ -19,10 +19,8 @@ def patient_list(*, user: User, q: str = "") -> QuerySet[Patient]:
     patients = Patient.objects.for_user(user).filter(merged_into__isnull=True).defer("search")
     if not q.strip():
         return patients.order_by("-created_at", "id")
-    query = search_query(q)
-    if query is None:
-        return patients.none()
-    return patients.filter(search=query).order_by("family_name", "given_name", "id")
+    patients = patients.filter(pk__in=search_matches(Patient, q))
+    return patients.order_by("family_name", "given_name", "id")
 
 
 def patient_get(*, user: User, pk: UUID | str) -> Patient:

@@ -7,7 +7,7 @@ from django.db.models import Prefetch, QuerySet
 
 from accounts.models import User
 from diagnosis.models import Analysis, Finding, Study, StudyImage
-from diagnosis.models.search import search_query
+from diagnosis.models.search import search_matches
 from diagnosis.selectors.lookup import get_or_404
 
 
@@ -15,10 +15,7 @@ def study_list(*, user: User, q: str = "") -> QuerySet[Study]:
     """Return the clinic's studies with their patient, newest first."""
     studies = Study.objects.for_user(user).select_related("patient")
     studies = studies.defer("search", "patient__search").order_by("-created_at", "id")
-    if not q.strip():
-        return studies
-    query = search_query(q)
-    return studies.none() if query is None else studies.filter(search=query)
+    return studies.filter(pk__in=search_matches(Study, q)) if q.strip() else studies
 
 
 def study_get(*, user: User, pk: UUID | str) -> Study:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from diagnosis.models import Report, ReportVersion, Study
-from diagnosis.models.search import search_query
+from diagnosis.models.search import search_matches
 from diagnosis.selectors.studies import images_of_rows
 
 
@@ -50,8 +50,7 @@ def worklist(
     if date_to:
         studies = studies.filter(created_at__lt=_midnight(date_to + timedelta(days=1)))
     if q.strip():
-        query = search_query(q)
-        studies = studies.none() if query is None else studies.filter(search=query)
+        studies = studies.filter(pk__in=search_matches(Study, q))
     versions = ReportVersion.objects.for_user(user).select_related("author").order_by("number")
     return (
         studies.select_related("patient", "report")
@@ -78,7 +77,7 @@ def _with_state(user: User) -> QuerySet[Study]:
 
 def _condition(tab: str) -> Q:
     return {
-        WorklistTab.UNREAD: Q(status=Study.Status.READY, has_report=False),
+        WorklistTab.UNREAD: Q(status=Study.Status.READY) & Q(has_report=False),
         WorklistTab.MINE: Q(has_own_draft=True),
         WorklistTab.TO_SIGN: Q(has_draft=True),
         WorklistTab.FAILED: Q(status=Study.Status.FAILED),
