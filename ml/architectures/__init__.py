@@ -1,0 +1,1 @@
+"""Network definitions (TensorFlow/Keras); imported by training and export only."""

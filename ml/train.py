@@ -1,0 +1,225 @@
+"""Train the detector: ``python -m ml.train --data DIR --minutes 100 --out var/train/run``.
+
+Needs ``requirements-train.txt``. Stops by the clock or by steps; the learning rate follows the
+progress, so that every budget ends with a finished cosine. Each round leaves a resumable state,
+the last averaged weights and the best ones by AUROC on the validation part.
+"""
+
+import argparse
+import json
+import logging
+import time
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ml.architectures.detector import build_detector
+from ml.data.batches import BatchPlan, batches
+from ml.data.cache import PictureCache
+from ml.data.fracatlas import Sample, read_samples
+from ml.data.splits import read_split
+from ml.losses import LossWeights
+from ml.metrics import auroc
+from ml.preprocessing import prepare
+from ml.training import MovingAverage, RatePlan, in_background, make_step
+
+logger = logging.getLogger("ml.train")
+_DEFAULT_SPLIT = Path(__file__).parent / "data" / "splits" / "fracatlas_v1.csv"
+_DEFAULT_CONFIG = Path(__file__).parent / "configs" / "detector_448.toml"
+
+
+class Run:
+    """One training run and its folder."""
+
+    def __init__(self, arguments: argparse.Namespace, config: Mapping[str, Any]) -> None:
+        self.arguments = arguments
+        self.config = config
+        self.folder: Path = arguments.out
+        self.folder.mkdir(parents=True, exist_ok=True)
+        samples = read_samples(arguments.data)
+        parts = read_split(arguments.split)
+        doubtful = set(config["data"]["doubtful"])
+        self.training = [
+            sample
+            for sample in samples
+            if parts.get(sample.image_id) == "train" and Path(sample.image_id).stem not in doubtful
+        ]
+        self.validation = [s for s in samples if parts.get(s.image_id) == "validation"]
+        cache = PictureCache(arguments.cache, samples)
+        options = dict(config["model"])
+        self.model = build_detector(backbone_weights=arguments.weights, **options)
+        self.shadow = build_detector(backbone_weights=None, **options)
+        self.average = MovingAverage(self.model, config["optimizer"]["average_decay"])
+        self.optimizer = keras.optimizers.AdamW(
+            1e-6, weight_decay=config["optimizer"]["weight_decay"]
+        )
+        self.optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        self.optimizer.build(self.model.trainable_variables)
+        plan = BatchPlan(
+            input_size=options["input_size"],
+            batch_size=config["data"]["batch_size"],
+            positives=config["data"]["positives"],
+            matched_negatives=config["data"]["matched_negatives"],
+        )
+        self.rate = RatePlan(config["optimizer"]["peak_rate"])
+        self.step_count = 0
+        self.progress = 0.0
+        self.best = 0.0
+        if arguments.resume:
+            self._restore()
+        seed = arguments.seed + self.step_count  # a resumed run draws new views
+        self.stream = in_background(batches(self.training, cache, plan, seed=seed))
+        self.step = make_step(self.model, self.optimizer, LossWeights(**config["loss"]))
+
+    def train(self) -> None:
+        """Run until the budget is used up."""
+        arguments = self.arguments
+        started, start_progress = time.monotonic(), self.progress
+        seconds = arguments.minutes * 60.0
+        sums: dict[str, float] = {}
+        while self.progress < 1.0:
+            batch = next(self.stream)
+            self.optimizer.learning_rate = self.rate.at(self.progress)
+            losses = self.step({name: tf.constant(value) for name, value in batch.items()})
+            self.average.update()
+            self.step_count += 1
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + float(value)
+            by_clock = (
+                start_progress + (1 - start_progress) * (time.monotonic() - started) / seconds
+            )
+            by_steps = self.step_count / arguments.steps if arguments.steps else 0.0
+            self.progress = max(by_clock, by_steps)
+            if self.step_count % arguments.log_every == 0:
+                self._log(sums, arguments.log_every, time.monotonic() - started)
+                sums = {}
+            if self.step_count % arguments.round_steps == 0 or self.progress >= 1.0:
+                self._finish_round()
+
+    def _log(self, sums: Mapping[str, float], count: int, seconds: float) -> None:
+        line = {
+            "step": self.step_count,
+            "progress": round(self.progress, 4),
+            "seconds": round(seconds),
+            "rate": round(self.rate.at(self.progress), 7),
+            "loss": {name: round(value / count, 4) for name, value in sums.items()},
+        }
+        logger.info("%s", json.dumps(line))
+        with (self.folder / "history.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def _finish_round(self) -> None:
+        self._save_state()
+        self.average.copy_to(self.shadow)
+        score = validate(self.shadow, self.validation)
+        line = {"step": self.step_count, "validation": score}
+        logger.info("%s", json.dumps(line))
+        with (self.folder / "history.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        self.shadow.save_weights(self.folder / "average_last.weights.h5")
+        if score["auroc"] >= self.best:
+            self.best = score["auroc"]
+            self.shadow.save_weights(self.folder / "average_best.weights.h5")
+
+    def _save_state(self) -> None:
+        count, average = self.average.state()
+        arrays = {f"m{i:04d}": value for i, value in enumerate(self.model.get_weights())}
+        arrays |= {f"o{i:04d}": np.array(v) for i, v in enumerate(self.optimizer.variables)}
+        arrays |= {f"a{i:04d}": value for i, value in enumerate(average)}
+        numbers = np.array([self.step_count, self.progress, self.best, count], np.float64)
+        unfinished = self.folder / "state.tmp.npz"
+        np.savez(unfinished, numbers=numbers, **arrays)
+        unfinished.replace(self.folder / "state.npz")
+
+    def _restore(self) -> None:
+        with np.load(self.folder / "state.npz") as state:
+            names = sorted(state.files)
+            self.model.set_weights([state[name] for name in names if name[0] == "m"])
+            values = [state[name] for name in names if name[0] == "o"]
+            for variable, value in zip(self.optimizer.variables, values, strict=True):
+                variable.assign(value)
+            numbers = state["numbers"]
+            averages = [state[name] for name in names if name[0] == "a"]
+        self.step_count, self.progress, self.best = int(numbers[0]), numbers[1], numbers[2]
+        self.average.restore(int(numbers[3]), averages)
+
+
+def validate(model: keras.Model, samples: Sequence[Sample]) -> dict[str, float]:
+    """Return AUROC, the pointing game and region accuracy on pictures prepared as at run time."""
+    size = int(model.input_shape[1])
+    scores, labels, regions, hits = [], [], [], []
+    forward = tf.function(lambda pixels: model(pixels, training=False))
+    for start in range(0, len(samples), 16):
+        chunk = samples[start : start + 16]
+        prepared = [
+            prepare(
+                np.asarray(
+                    cv2.imread(str(s.path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION),
+                    np.uint8,
+                ),
+                input_size=size,
+            )
+            for s in chunk
+        ]
+        output = forward(tf.constant(np.stack([p.pixels for p in prepared])[..., None]))
+        scores.extend(np.asarray(output["image"]).tolist())
+        labels.extend(sample.fractured for sample in chunk)
+        regions.extend(
+            int(index) == sample.body_region
+            for index, sample in zip(np.argmax(output["body_region"], axis=-1), chunk, strict=True)
+        )
+        for sample, ready, heat in zip(chunk, prepared, np.asarray(output["map"]), strict=True):
+            if sample.fractures:
+                row, column = np.unravel_index(int(np.argmax(heat[..., 0])), heat.shape[:2])
+                stride = size / heat.shape[0]
+                x, y = ready.geometry.point_to_image((column + 0.5) * stride, (row + 0.5) * stride)
+                hits.append(
+                    any(
+                        f.box.x <= x <= f.box.x + f.box.width
+                        and f.box.y <= y <= f.box.y + f.box.height
+                        for f in sample.fractures
+                    )
+                )
+    return {
+        "auroc": round(auroc(labels, scores), 4),
+        "pointing": round(float(np.mean(hits)), 4) if hits else 0.0,
+        "body_region": round(float(np.mean(regions)), 4),
+    }
+
+
+def main() -> None:
+    """Read the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv")
+    parser.add_argument("--weights", type=Path, default=None, help="ImageNet weights (.weights.h5)")
+    parser.add_argument("--config", type=Path, default=_DEFAULT_CONFIG)
+    parser.add_argument("--split", type=Path, default=_DEFAULT_SPLIT)
+    parser.add_argument("--cache", type=Path, default=Path("var/train/cache"))
+    parser.add_argument("--out", type=Path, default=Path("var/train/run"))
+    parser.add_argument("--minutes", type=float, default=90.0, help="wall-clock budget")
+    parser.add_argument("--steps", type=int, default=0, help="stop after so many steps, if sooner")
+    parser.add_argument("--round-steps", type=int, default=150, help="steps between checkpoints")
+    parser.add_argument("--log-every", type=int, default=25)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    parser.add_argument("--dry-run", action="store_true", help="three steps, to see that it works")
+    arguments = parser.parse_args()
+    if arguments.dry_run:
+        arguments.steps, arguments.round_steps, arguments.log_every = 3, 3, 1
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    cv2.setNumThreads(1)
+    tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
+    keras.utils.set_random_seed(arguments.seed)
+    config = tomllib.loads(arguments.config.read_text(encoding="utf-8"))
+    Run(arguments, config).train()
+
+
+if __name__ == "__main__":
+    main()
