@@ -1,0 +1,152 @@
+"""Clinical objects: random keys, bytes in and out, and answers that serve them privately.
+
+A key says what kind of object it is and nothing of whom. Objects are written
+before the row that names them commits, so a row never points to nothing; an
+object without a row is removed by ``manage.py collect_orphans``.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+from uuid import uuid4
+
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import Storage, storages
+from django.http import FileResponse, HttpResponseBase, HttpResponseRedirect
+from django.utils.http import content_disposition_header
+from django.utils.translation import gettext as _
+from google.api_core.exceptions import GoogleAPIError, NotFound
+from google.auth.exceptions import GoogleAuthError
+from storages.backends.gcloud import GoogleCloudStorage
+from storages.backends.s3 import S3Storage
+
+from fracture_site.common.errors import UnavailableError
+
+KINDS: Final = frozenset(
+    {"originals", "served", "renditions", "thumbnails", "heatmaps", "reports", "models"}
+)
+_SUFFIXES: Final = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/tiff": ".tif",
+    "application/dicom": ".dcm",
+    "application/pdf": ".pdf",
+}
+# A served object is shown or downloaded, never run: not even its own scripts.
+_POLICY: Final = "default-src 'none'; sandbox"
+# Pages show the same picture again and again; downloads leave no copy in the browser.
+_CACHE_SHOWN: Final = "private, max-age=300"
+_CACHE_NOTHING: Final = "private, no-store"
+
+
+class StorageError(OSError):
+    """The object store does not answer or refuses; a missing object is FileNotFoundError."""
+
+
+def object_put(*, data: bytes, kind: str, content_type: str) -> str:
+    """Store bytes under a new random key and return the key.
+
+    Raises:
+        StorageError: nothing usable was stored.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind of object: {kind}")
+    name = uuid4()
+    key = f"{kind}/{name.hex[:2]}/{name}{_SUFFIXES.get(content_type, '')}"
+    content = ContentFile(data, name=key)
+    content.content_type = content_type  # type: ignore[attr-defined]  # S3 stores it
+    with _store_errors():
+        return _store().save(key, content)
+
+
+def object_read(key: str) -> bytes:
+    """Return the bytes of an object.
+
+    Raises:
+        FileNotFoundError: there is no such object.
+        StorageError: the store does not answer.
+    """
+    with _store_errors(), _store().open(key) as stored:
+        data: bytes = stored.read()
+        return data
+
+
+def object_delete(key: str) -> None:
+    """Remove an object; one that is gone already is fine.
+
+    Raises:
+        StorageError: the store does not answer.
+    """
+    with _store_errors():
+        _store().delete(key)
+
+
+def object_response(*, key: str, content_type: str, download_name: str = "") -> HttpResponseBase:
+    """Answer a request that was checked and audited with the object.
+
+    A local folder streams; a bucket gives a redirect to a link that lives at
+    most ``SIGNED_LINK_SECONDS``. ``download_name`` makes the browser save it; it
+    must hold nothing of the patient.
+
+    Raises:
+        UnavailableError: ``storage``; the object cannot be had at the moment.
+    """
+    store = _store()
+    disposition = content_disposition_header(bool(download_name), download_name) or "inline"
+    try:
+        with _store_errors():
+            if isinstance(store, S3Storage | GoogleCloudStorage):
+                return _redirect(store, key, content_type, disposition)
+            response = FileResponse(store.open(key), content_type=content_type)
+    except OSError as error:
+        raise UnavailableError(
+            "storage", _("The image store does not answer. Try again in a minute.")
+        ) from error
+    response["Content-Disposition"] = disposition
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = _POLICY
+    response["Cross-Origin-Resource-Policy"] = "same-origin"
+    response["Cache-Control"] = _CACHE_NOTHING if download_name else _CACHE_SHOWN
+    response["Vary"] = "Cookie, Authorization"
+    return response
+
+
+def _redirect(
+    store: S3Storage | GoogleCloudStorage, key: str, content_type: str, disposition: str
+) -> HttpResponseBase:
+    if isinstance(store, S3Storage):
+        parameters = {
+            "ResponseContentType": content_type,
+            "ResponseContentDisposition": disposition,
+            "ResponseCacheControl": _CACHE_NOTHING,
+        }
+        link = store.url(key, parameters=parameters, expire=settings.SIGNED_LINK_SECONDS)
+    else:
+        parameters = {"response_type": content_type, "response_disposition": disposition}
+        link = store.url(key, parameters=parameters)
+    response = HttpResponseRedirect(link)
+    response["Cache-Control"] = _CACHE_NOTHING
+    response["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+def _store() -> Storage:
+    return storages["clinical"]
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    """Turn what the clients of S3 and GCS raise into OSError, as a local folder does."""
+    try:
+        yield
+    except NotFound as error:
+        raise FileNotFoundError("no such object") from error
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in {"404", "NoSuchKey"}:
+            raise FileNotFoundError("no such object") from error
+        raise StorageError("the object store refused") from error
+    except (Boto3Error, BotoCoreError, GoogleAPIError, GoogleAuthError) as error:
+        raise StorageError("the object store does not answer") from error
