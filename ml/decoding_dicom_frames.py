@@ -157,7 +157,9 @@ class DicomFrames(Sequence[Frame]):
             self._streams = _compressed_frames(source, self._count)
         self._display = DisplayTransform(self._dataset)
         self.was_color = False
-        self._first = self.shown(self.stored(0))
+        self._first_stored: StoredFrame | None = None
+        self._first_stored = self.stored(0)
+        self._first = self.shown(self._first_stored)
         self.warnings = self._display.warnings
 
     def __len__(self) -> int:
@@ -189,6 +191,8 @@ class DicomFrames(Sequence[Frame]):
         Raises:
             UnreadableImageError: the frame cannot be decoded.
         """
+        if index == 0 and self._first_stored is not None:
+            return self._first_stored
         with reading_border():
             return self._stored_values(index)
 

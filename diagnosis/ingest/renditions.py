@@ -1,0 +1,76 @@
+"""Display frames to 8-bit JPEGs for pages and lossless grey PNGs for serving."""
+
+import io
+from collections.abc import Sequence
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from diagnosis.ingest.results import Rendition
+from ml.decoding import Frame
+
+WEB_SIDE: Final = 1600
+THUMBNAIL_SIDE: Final = 256
+WEB_QUALITY: Final = 88
+PERCENTILES: Final = (0.5, 99.5)
+# Grain does not repeat, so searching for repeats is wasted: four times as fast, no larger.
+PNG_STRATEGY: Final = cv2.IMWRITE_PNG_STRATEGY_RLE
+
+
+def rendition(frame: Frame, *, index: int, side: int) -> Rendition:
+    """Make one JPEG whose long side is at most ``side`` pixels."""
+    small = _windowed(_reduced(frame, side))
+    height, width = small.shape
+    return Rendition(index, int(width), int(height), _encoded(".jpg", small))
+
+
+def served_png(frame: Frame) -> bytes:
+    """Encode a frame losslessly, 8 or 16 bits, without any metadata."""
+    return _encoded(".png", frame)
+
+
+def served_tiff(frames: Sequence[Frame]) -> bytes:
+    """Encode several frames losslessly as the pages of one TIFF."""
+    pages = [Image.fromarray(frame) for frame in frames]
+    buffer = io.BytesIO()
+    pages[0].save(
+        buffer, "TIFF", save_all=True, append_images=pages[1:], compression="tiff_adobe_deflate"
+    )
+    return buffer.getvalue()
+
+
+def _reduced(frame: Frame, side: int) -> Frame:
+    longest = max(frame.shape)
+    if longest <= side:
+        return frame
+    width = max(1, round(frame.shape[1] * side / longest))
+    height = max(1, round(frame.shape[0] * side / longest))
+    # Area averaging: a linear tenfold reduction would alias fracture lines away.
+    small = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+    return small.astype(np.uint16) if frame.dtype == np.uint16 else small.astype(np.uint8)
+
+
+def _windowed(frame: Frame) -> npt.NDArray[np.uint8]:
+    """Show 16 bits through a percentile window; 8 bits are shown as they are."""
+    if frame.dtype == np.uint8:
+        return frame.astype(np.uint8, copy=False)
+    low, high = (float(v) for v in np.percentile(frame, PERCENTILES))
+    if high <= low:
+        low, high = float(frame.min()), float(max(int(frame.max()), int(frame.min()) + 1))
+    shares = np.clip((frame.astype(np.float32) - low) / (high - low), 0.0, 1.0)
+    return np.asarray(np.rint(shares * 255.0), dtype=np.uint8)
+
+
+def _encoded(suffix: str, pixels: Frame) -> bytes:
+    options = (
+        [cv2.IMWRITE_JPEG_QUALITY, WEB_QUALITY]
+        if suffix == ".jpg"
+        else [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, PNG_STRATEGY]
+    )
+    done, encoded = cv2.imencode(suffix, np.ascontiguousarray(pixels), options)
+    if not done:
+        raise ValueError(f"cannot encode {suffix}")
+    return encoded.tobytes()
