@@ -1,0 +1,197 @@
+"""What a worker does with a claimed analysis: read, compute, store, give back, sweep.
+
+Each function opens the clinic's scope by itself, for as long as one statement or one change
+takes; no transaction is open while the model computes.
+"""
+
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass
+from uuid import UUID
+
+from accounts.audit import audit_record
+from accounts.tenancy import clinic_scope
+from diagnosis import jobs
+from diagnosis.inference import AnalysisOutcome, FindingOutcome, analyse
+from diagnosis.jobs import Claim
+from diagnosis.models import Analysis, Finding
+from diagnosis.services.model_versions import model_version_register
+from diagnosis.services.study_results import study_refresh
+from diagnosis.storage import object_delete, object_put, object_read
+
+WAKE_AT_MOST = 8
+
+
+class DamagedObjectError(Exception):
+    """The stored bytes are not those that were stored; trying again cannot help."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport:
+    """What a sweep did."""
+
+    ended: int
+    woken: int
+
+
+def analysis_claim_next() -> Claim | None:
+    """Take the most urgent due analysis of any clinic; ``None`` when there is none."""
+    return jobs.job_claim_next(Analysis)
+
+
+def analysis_compute(*, claim: Claim) -> AnalysisOutcome | None:
+    """Run the model over the claimed image; ``None`` when the claim is stale by now.
+
+    Raises:
+        DamagedObjectError: the served copy's sha256 is not the stored one.
+        OSError: storage did not answer, ``FileNotFoundError`` when it has no such object.
+    """
+    with clinic_scope(claim.clinic_id):
+        analysis = jobs.job_held(Analysis, claim).select_related("image").first()
+        if analysis is None:
+            return None
+        image = analysis.image
+        study_refresh(study_id=image.study_id)  # people see that it runs
+    data = object_read(image.served_key)
+    if hashlib.sha256(data).hexdigest() != image.served_sha256:
+        raise DamagedObjectError
+    with jobs.LeaseKeeper(Analysis, claim):
+        return analyse(data, frame_count=image.frame_count)
+
+
+def analysis_succeed(*, claim: Claim, outcome: AnalysisOutcome) -> bool:
+    """Store the result with its findings and heatmap; ``False`` when the claim is stale.
+
+    The heatmap is stored before the row points to it, and removed again when nothing does.
+    """
+    heatmap_key = ""
+    if outcome.heatmap_png is not None:
+        heatmap_key = object_put(
+            data=outcome.heatmap_png, kind="heatmaps", content_type="image/png"
+        )
+    stored = False
+    try:
+        with clinic_scope(claim.clinic_id):
+            stored = _store(claim, outcome, heatmap_key)
+    finally:
+        if heatmap_key and not stored:
+            with suppress(OSError):  # then the collector of orphans removes it
+                object_delete(heatmap_key)
+    return stored
+
+
+def analysis_fail(*, claim: Claim, code: str) -> bool:
+    """End the analysis with a stable code: trying again cannot help."""
+    with clinic_scope(claim.clinic_id):
+        ended = jobs.job_fail(Analysis, claim, code=code)
+        if ended:
+            _note(claim.job_id)
+    return ended
+
+
+def analysis_retry(*, claim: Claim, code: str) -> bool:
+    """Put the analysis back with a growing delay, or end it after its last attempt."""
+    with clinic_scope(claim.clinic_id):
+        moved = jobs.job_retry(Analysis, claim, code=code)
+        if moved:
+            _note(claim.job_id)
+    return moved
+
+
+def analysis_postpone(*, claim: Claim, code: str) -> bool:
+    """Put the analysis back until storage or database are up again; no attempt is used."""
+    with clinic_scope(claim.clinic_id):
+        moved = jobs.job_postpone(Analysis, claim, code=code)
+        if moved:
+            _note(claim.job_id)
+    return moved
+
+
+def analysis_release(*, claim: Claim) -> bool:
+    """Give the analysis back untouched: this worker has no usable model."""
+    with clinic_scope(claim.clinic_id):
+        moved = jobs.job_release(Analysis, claim)
+        if moved:
+            _note(claim.job_id)
+    return moved
+
+
+def analyses_sweep() -> SweepReport:
+    """End what used up its attempts, and wake workers for what nobody takes.
+
+    Any number may run at the same time: ending is a conditional update, a wake-up is a hint.
+    """
+    lost = list(jobs.jobs_used_up().values_list("pk", "clinic_id")[:100])
+    ended = sum(_end_lost(analysis_id, clinic_id) for analysis_id, clinic_id in lost)
+    overdue = jobs.jobs_overdue().values_list("pk")[:WAKE_AT_MOST].count()
+    if overdue:
+        jobs.wake_workers(count=overdue)
+    return SweepReport(ended=ended, woken=overdue)
+
+
+def _end_lost(analysis_id: UUID, clinic_id: UUID) -> bool:
+    with clinic_scope(clinic_id):
+        ended = jobs.job_end_lost(Analysis, analysis_id)
+        if ended:
+            _note(analysis_id)
+    return ended
+
+
+def _store(claim: Claim, outcome: AnalysisOutcome, heatmap_key: str) -> bool:
+    model = outcome.model
+    stored = jobs.job_succeed(
+        Analysis,
+        claim,
+        model_version=model_version_register(model=model),
+        verdict=outcome.verdict,
+        probability=outcome.probability,
+        region=outcome.region,
+        region_probability=outcome.region_probability,
+        severity=outcome.severity,
+        reasons=list(outcome.reasons),
+        warnings=list(outcome.warnings),
+        thresholds={
+            "suspicion": model.threshold_suspicion,
+            "definite": model.threshold_definite,
+        },
+        preprocessing_version=model.preprocessing_version,
+        calibration_id=model.calibration_id,
+        timings_ms=outcome.timings_ms,
+        heatmap_key=heatmap_key,
+    )
+    if stored:
+        Finding.objects.bulk_create(_finding(claim, finding) for finding in outcome.findings)
+        _note(claim.job_id)
+    return stored
+
+
+def _finding(claim: Claim, finding: FindingOutcome) -> Finding:
+    return Finding(
+        clinic_id=claim.clinic_id,
+        analysis_id=claim.job_id,
+        x=finding.x,
+        y=finding.y,
+        width=finding.width,
+        height=finding.height,
+        probability=finding.probability,
+        certainty=finding.certainty,
+        fracture_type=finding.fracture_type,
+        displacement=finding.displacement,
+        severity=finding.severity,
+    )
+
+
+def _note(analysis_id: UUID) -> None:
+    """Bring the study's result up to date, and audit what the system itself has ended."""
+    analysis = Analysis.objects.select_related("image__study").get(pk=analysis_id)
+    study = analysis.image.study
+    if not analysis.is_open:
+        audit_record(
+            actor=None,
+            action=f"analysis.{analysis.status}",
+            clinic_id=analysis.clinic_id,
+            target=analysis,
+            patient_id=study.patient_id,
+            code=analysis.error_code,
+        )
+    study_refresh(study_id=study.pk)

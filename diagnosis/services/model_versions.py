@@ -1,0 +1,65 @@
+"""Registering model artifacts and choosing the active one."""
+
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+
+from accounts.audit import audit_record
+from accounts.models import User
+from diagnosis.inference import ModelIdentity
+from diagnosis.models import ModelVersion
+from fracture_site.common.errors import ConflictError
+
+
+@transaction.atomic
+def model_version_register(*, model: ModelIdentity, activate: bool = False) -> ModelVersion:
+    """Return the row of an artifact, made when it is new; safe to repeat and to race.
+
+    Raises:
+        ConflictError: ``model_version_changed`` - the same name and version has other weights;
+            a stored result would no longer say which ones made it.
+    """
+    row, created = ModelVersion.objects.get_or_create(
+        name=model.name,
+        version=model.version,
+        defaults={
+            "sha256": model.sha256,
+            "preprocessing_version": model.preprocessing_version,
+            "calibration_id": model.calibration_id,
+            "threshold_suspicion": model.threshold_suspicion,
+            "threshold_definite": model.threshold_definite,
+            "manifest": {"metrics": model.metrics},
+        },
+    )
+    if row.sha256 != model.sha256:
+        raise ConflictError("model_version_changed")
+    if created:
+        audit_record(actor=None, action="model.register", clinic_id=None, target=row)
+    if activate and not row.is_active:
+        _activate(row, actor=None)
+    return row
+
+
+@transaction.atomic
+def model_version_activate(*, actor: User, model_version_id: UUID) -> ModelVersion:
+    """Make a registered version the one that the site says it runs.
+
+    Raises:
+        PermissionDenied: ``actor`` does not operate the site.
+    """
+    if not (actor.is_active and actor.is_staff):
+        raise PermissionDenied
+    row = ModelVersion.objects.get(pk=model_version_id)
+    if not row.is_active:
+        _activate(row, actor=actor)
+    return row
+
+
+def _activate(row: ModelVersion, *, actor: User | None) -> None:
+    # All rows are locked in one order, so that two activations wait for each other.
+    list(ModelVersion.objects.select_for_update().order_by("pk"))
+    ModelVersion.objects.filter(is_active=True).update(is_active=False)
+    ModelVersion.objects.filter(pk=row.pk).update(is_active=True)
+    row.is_active = True
+    audit_record(actor=actor, action="model.activate", clinic_id=None, target=row)

@@ -1,0 +1,95 @@
+"""Celery's way in: thin tasks that claim, call a service, and classify errors once."""
+
+import logging
+import time
+
+from celery import shared_task
+from celery.exceptions import SoftTimeLimitExceeded
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+
+from diagnosis import worker as _worker  # noqa: F401 - connects to the worker's life
+from diagnosis.inference import predictor_ready
+from diagnosis.jobs import Claim, wake_workers
+from diagnosis.services.analysis_runs import (
+    DamagedObjectError,
+    analyses_sweep,
+    analysis_claim_next,
+    analysis_compute,
+    analysis_fail,
+    analysis_postpone,
+    analysis_release,
+    analysis_retry,
+    analysis_succeed,
+)
+from ml.contracts import ModelArtifactError, UnreadableImageError
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(name="diagnosis.tasks.run_next_analysis")  # type: ignore[untyped-decorator]
+def run_next_analysis() -> int:
+    """Analyse what is due, most urgent first; safe to deliver any number of times.
+
+    Returns the number of claims worked on. After a while it ends and wakes the next one, so
+    that limits of time and memory per task stay meaningful.
+    """
+    if not predictor_ready():
+        return 0
+    deadline = time.monotonic() + settings.JOB_TASK_BUDGET.total_seconds()
+    worked = 0
+    while (claim := analysis_claim_next()) is not None:
+        run_analysis(claim)
+        worked += 1
+        if time.monotonic() >= deadline:
+            wake_workers()
+            break
+    return worked
+
+
+def run_analysis(claim: Claim) -> None:
+    """Work on one claim to its end; every error is classified here and nowhere else.
+
+    Final: the image or its stored bytes are unusable. Transient: storage or database do not
+    answer. Unknown: everything else, tried again a few times.
+    """
+    try:
+        outcome = analysis_compute(claim=claim)
+        if outcome is not None:
+            analysis_succeed(claim=claim, outcome=outcome)
+    except UnreadableImageError as error:
+        analysis_fail(claim=claim, code=error.code)
+    except DamagedObjectError:
+        analysis_fail(claim=claim, code="damaged_object")
+    except FileNotFoundError:
+        analysis_fail(claim=claim, code="object_missing")
+    except ModelArtifactError:
+        logger.exception("the model artifact is unusable, the job goes back")
+        analysis_release(claim=claim)
+    except OSError as error:  # what diagnosis.storage makes of every kind of trouble
+        _log(claim, "storage", error)
+        analysis_postpone(claim=claim, code="storage")
+    except (OperationalError, InterfaceError) as error:
+        # The database itself may be away: then the lease runs out and the job is found again.
+        _log(claim, "database", error)
+        analysis_postpone(claim=claim, code="database")
+    except SoftTimeLimitExceeded as error:
+        _log(claim, "timeout", error)
+        analysis_retry(claim=claim, code="timeout")
+    except Exception as error:  # noqa: BLE001 - the one border: unknown errors end here
+        _log(claim, "internal", error)
+        analysis_retry(claim=claim, code="internal")
+
+
+@shared_task(name="diagnosis.tasks.sweep_jobs")  # type: ignore[untyped-decorator]
+def sweep_jobs() -> None:
+    """Wake workers for what waits too long, end what used up its attempts."""
+    analyses_sweep()
+
+
+def _log(claim: Claim, code: str, error: Exception) -> None:
+    logger.error(
+        "analysis did not finish",
+        exc_info=error,
+        extra={"analysis_id": claim.job_id, "clinic_id": claim.clinic_id, "code": code},
+    )

@@ -1,0 +1,66 @@
+"""The life of a worker process: load the model, register it, sweep from a thread.
+
+The thread lives in the pool's children, which never fork, and not in the parent, which does.
+It makes recovery independent of beat: as long as one worker process lives, jobs that nobody takes
+are found again, whatever happened to the broker.
+"""
+
+import logging
+import threading
+from typing import Any
+
+from celery.signals import worker_process_init, worker_process_shutdown
+from django.conf import settings
+from django.db import DatabaseError, connection
+
+from diagnosis.inference import predictor_ready, shipped_model
+from diagnosis.services.analysis_runs import analyses_sweep
+from diagnosis.services.model_versions import model_version_register
+from fracture_site.common.errors import DomainError
+from ml.contracts import ModelArtifactError
+
+logger = logging.getLogger(__name__)
+
+_stopping = threading.Event()
+
+
+def start_process(**_kwargs: Any) -> None:
+    """Load the model before the first job, then start sweeping.
+
+    After a fork on purpose: a model that is loaded before one may hang its children.
+    """
+    if predictor_ready():
+        _register()
+    _stopping.clear()
+    threading.Thread(target=_sweep_for_ever, name="sweeper", daemon=True).start()
+
+
+def stop_process(**_kwargs: Any) -> None:
+    """Let the sweeper end."""
+    _stopping.set()
+
+
+def _register() -> None:
+    try:
+        model_version_register(model=shipped_model(), activate=True)
+    except (DatabaseError, DomainError, ModelArtifactError):
+        logger.exception("the model could not be registered")
+    finally:
+        connection.close()
+
+
+def _sweep_for_ever() -> None:
+    interval = settings.JOB_SWEEP_INTERVAL.total_seconds()
+    while not _stopping.wait(interval):
+        try:
+            analyses_sweep()
+        except DatabaseError as error:
+            logger.warning("no sweep", extra={"code": type(error).__name__})
+        except Exception:
+            logger.exception("a sweep failed")
+        finally:
+            connection.close()  # this thread's own
+
+
+worker_process_init.connect(start_process)
+worker_process_shutdown.connect(stop_process)
