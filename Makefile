@@ -89,16 +89,27 @@ clean: ## Remove caches and test data (keeps .venv and the demo)
 	@"$(PYTHON)" -m venv .venv || { rm -rf .venv; \
 		echo 'The venv module does not work. Debian and Ubuntu: apt-get install python3.11-venv'; exit 1; }
 
-PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint requirements.lock
-PIP_HELP = { echo; echo 'Installing failed: look at the first error above. Usual reasons: no network or proxy,'; \
-	echo 'a full disk, or no wheel for this platform. `make` continues where it stopped.'; exit 1; }
+# One line that counts packages instead of pip's hundreds; pip's errors are shown when it fails.
+define install
+@rm -f .venv/failed; { $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
+	--constraint requirements.lock -r $(1) 2>.venv/pip-errors || touch .venv/failed; } | { count=0; \
+	while read -r word rest; do case "$$word" in \
+		Collecting) count=$$((count + 1)); what=$${rest%%[!A-Za-z0-9._-]*};; \
+		Installing) what='unpacking ...';; \
+		*) continue;; \
+	esac; [ ! -t 1 ] || printf '\r  %3d packages  %-40.40s' "$$count" "$$what"; done; \
+	if [ -t 1 ]; then printf '\r%60s\r' ''; fi; [ -e .venv/failed ] || echo "  $$count packages installed"; }
+@[ ! -e .venv/failed ] || { rm -f .venv/failed; grep -v '^WARNING' .venv/pip-errors; \
+	echo 'Installing failed; the reason is above. Usual reasons: no network or a proxy, a full'; \
+	echo 'disk, or no wheel for this platform. Run the same command again to continue.'; exit 1; }
+endef
 
 .venv/installed: requirements.txt requirements.lock | .venv/bin/python
 	@echo 'Installing what the site needs (a few minutes the first time)'
-	@$(PIP_INSTALL) -r requirements.txt || $(PIP_HELP)
+	$(call install,requirements.txt)
 	@touch $@
 
 .venv/installed-dev: requirements.txt requirements-dev.txt requirements.lock | .venv/bin/python
 	@echo 'Installing what the tests need'
-	@$(PIP_INSTALL) -r requirements-dev.txt || $(PIP_HELP)
+	$(call install,requirements-dev.txt)
 	@touch .venv/installed $@
