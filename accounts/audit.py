@@ -22,8 +22,9 @@ def audit_record(
 ) -> AuditEvent:
     """Append one event; call it inside the transaction of the change it describes.
 
-    ``actor=None`` means the system itself (a worker). ``details`` must be JSON
-    and must hold identifiers and states only, never names or image content.
+    ``actor=None`` means the system itself (a worker) or somebody who is not
+    signed in. ``details`` must be JSON and must hold identifiers and states
+    only, never names or image content.
     """
     return AuditEvent.objects.create(
         actor=actor,
@@ -39,12 +40,29 @@ def audit_record(
 
 
 def audit_denial(*, request: HttpRequest, error: ActionDeniedError) -> None:
-    """Append a denied action of a signed-in person."""
+    """Remember that a person was refused an action.
+
+    The event is not written here: whatever the request did before the refusal
+    is rolled back, and the event must not go with it. ``ClinicScopeMiddleware``
+    writes it afterwards, in a transaction of its own.
+    """
+    denials_of(request).append(error)
+
+
+def denials_of(request: HttpRequest) -> list[ActionDeniedError]:
+    """Return what this request was refused so far."""
+    denials: list[ActionDeniedError] = request.__dict__.setdefault("_audit_denials", [])
+    return denials
+
+
+def audit_denials_write(*, request: HttpRequest) -> None:
+    """Append the remembered refusals; call it within the scope of the request's clinic."""
     actor = request.user
     membership: Membership | None = getattr(request, "membership", None)
-    audit_record(
-        actor=actor if isinstance(actor, User) else None,
-        action=error.action,
-        clinic_id=membership.clinic_id if membership else None,
-        outcome=AuditEvent.Outcome.DENIED,
-    )
+    for error in denials_of(request):
+        audit_record(
+            actor=actor if isinstance(actor, User) else None,
+            action=error.action,
+            clinic_id=membership.clinic_id if membership else None,
+            outcome=AuditEvent.Outcome.DENIED,
+        )

@@ -7,11 +7,9 @@ from django.db import connections
 
 
 @register(Tags.database)
-def application_role_is_bound_by_row_security(
-    databases: list[str] | None = None, **_kwargs: Any
-) -> list[CheckMessage]:
+def application_role_is_bound_by_row_security(**kwargs: Any) -> list[CheckMessage]:
     """Refuse a connection that row-level security would not bind."""
-    if not databases or "default" not in databases:
+    if "default" not in (kwargs.get("databases") or ()):
         return []
     with connections["default"].cursor() as cursor:
         cursor.execute(

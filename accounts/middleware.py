@@ -1,28 +1,69 @@
-"""Who is asking and for which clinic: API tokens, the current clinic, audited denials."""
+"""Who is asking, and for which clinic: sessions, API tokens, the current clinic, denials."""
 
+import time
 from collections.abc import Callable
+from importlib import import_module
 from uuid import UUID
 
+from django.conf import settings
+from django.contrib.auth import logout
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http.request import UnreadablePostError
+from django.utils.translation import gettext as _
 
-from accounts.audit import audit_denial
+from accounts.audit import audit_denial, audit_denials_write, audit_record, denials_of
 from accounts.models import Membership, User
 from accounts.policy import ActionDeniedError
 from accounts.selectors import membership_current, token_find
+from accounts.services import SESSION_KEY, token_touch
 from accounts.tenancy import clinic_scope
+from fracture_site.common.answers import error_response
+from fracture_site.common.errors import DomainError
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
-SESSION_KEY = "current_clinic"
+SIGNED_IN_KEY = "signed_in_at"
+SEEN_KEY = "seen_at"
 TOKEN_PATHS = ("/api/",)
+# These answer while the database does not.
+UNSCOPED_PATHS = ("/healthz", "/readyz")
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
+
+
+class SessionLifetimeMiddleware:
+    """End a session that is idle for too long or too old.
+
+    Pages that refresh themselves send ``X-Background: true``: a screen that
+    nobody looks at must not keep its session alive.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Sign out what is over its time, and note activity at most once a minute."""
+        if settings.SESSION_COOKIE_NAME in request.COOKIES and isinstance(request.user, User):
+            session, now = request.session, int(time.time())
+            seen = session.get(SEEN_KEY, now)
+            idle = now - seen > settings.SESSION_IDLE_SECONDS
+            old = now - session.setdefault(SIGNED_IN_KEY, now) > settings.SESSION_ABSOLUTE_SECONDS
+            if idle or old:
+                audit_record(actor=request.user, action="auth.session_expired", clinic_id=None)
+                logout(request)
+            elif SEEN_KEY not in session or (
+                now - seen >= 60 and request.headers.get("X-Background") != "true"
+            ):
+                session[SEEN_KEY] = now
+        return self.get_response(request)
 
 
 class ApiTokenMiddleware:
     """Turn ``Authorization: Token …`` into a user before the clinic scope opens.
 
     A request with a token never falls back to a session: a wrong token is
-    anonymous, even when the browser would be signed in.
+    anonymous, even when the browser would be signed in, and the session that
+    the browser sent is neither read nor changed.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -31,22 +72,56 @@ class ApiTokenMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Set ``request.user`` and ``request.api_token``."""
         request.api_token = None  # type: ignore[attr-defined]
-        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+        scheme, _space, secret = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "token" and request.path.startswith(TOKEN_PATHS):
-            token = token_find(secret=secret.strip())
-            request.user = token.membership.user if token else AnonymousUser()
-            request.api_token = token  # type: ignore[attr-defined]
-            request.api_token_given = True  # type: ignore[attr-defined]
-            if token:
-                request.user.acting_token_id = token.pk  # type: ignore[union-attr]
+            self._use_token(request, secret.strip())
+        return self.get_response(request)
+
+    @staticmethod
+    def _use_token(request: HttpRequest, secret: str) -> None:
+        token = token_find(secret=secret)
+        request.api_token_given = True  # type: ignore[attr-defined]
+        request.api_token = token  # type: ignore[attr-defined]
+        request.COOKIES.pop(settings.SESSION_COOKIE_NAME, None)
+        request.session = import_module(settings.SESSION_ENGINE).SessionStore()
+        request.user = AnonymousUser()
+        if token:
+            request.user = token.membership.user
+            request.user.acting_token_id = token.pk  # type: ignore[attr-defined]
+            token_touch(token=token)
+
+
+class UploadMiddleware:
+    """Take a form with files in before the transaction opens, and refuse one that is too large.
+
+    A phone on a bad line may need minutes; a transaction must not wait for it.
+    """
+
+    FORM_OVERHEAD = 2**20
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Read the body, or answer 413."""
+        if request.method == "POST" and request.content_type == "multipart/form-data":
+            length = request.headers.get("Content-Length", "")
+            limit = settings.INGEST_MAX_BYTES + self.FORM_OVERHEAD
+            if length.isdecimal() and int(length) > limit:
+                return error_response(request, 413, "too_large", _("This file is too large."))
+            try:
+                _read = request.POST
+            except UnreadablePostError:  # the sender went away
+                return HttpResponse(status=400)
         return self.get_response(request)
 
 
 class ClinicScopeMiddleware:
     """Run the view and its rendering in one transaction of the current clinic.
 
-    A server error rolls everything back; a denied action is written to the
-    audit trail after the service's own savepoint was rolled back.
+    A server error and a denied action roll everything back; the denial is then
+    written to the audit trail in a transaction of its own. Bodies that stream
+    run after the transaction, where no clinical row is visible.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -54,25 +129,51 @@ class ClinicScopeMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Set ``request.membership`` and open the scope."""
-        membership = self._membership(request)
+        request.membership = None  # type: ignore[attr-defined]
+        if request.path in UNSCOPED_PATHS:
+            return self.get_response(request)
+        membership = _membership(request)
         request.membership = membership  # type: ignore[attr-defined]
-        with clinic_scope(membership.clinic_id if membership else None):
+        clinic_id = membership.clinic_id if membership else None
+        with clinic_scope(clinic_id):
             response = self.get_response(request)
-            if response.status_code >= 500:
+            if response.status_code >= 500 or denials_of(request):
                 transaction.set_rollback(True)
+        if denials_of(request):
+            with clinic_scope(clinic_id):
+                audit_denials_write(request=request)
         return response
 
-    def process_exception(self, request: HttpRequest, exception: Exception) -> None:
-        """Record what a page refused; the API's exception handler does the same for itself."""
+    def process_exception(
+        self, request: HttpRequest, exception: Exception
+    ) -> HttpResponseBase | None:
+        """Answer what a page refused; the API's exception handler does the same for itself."""
         if isinstance(exception, ActionDeniedError):
             audit_denial(request=request, error=exception)
+        if isinstance(exception, DomainError):
+            detail = str(exception.detail or exception.code)
+            return error_response(request, exception.http_status, exception.code, detail)
+        return None
 
-    @staticmethod
-    def _membership(request: HttpRequest) -> Membership | None:
+
+def _membership(request: HttpRequest) -> Membership | None:
+    """Return the membership that this request acts with.
+
+    The first choice is remembered, so that a new membership never moves a
+    person to another clinic. When the chosen one has ended, what the page on
+    the screen still sends must not land in another clinic: only the next
+    opened page moves there.
+    """
+    if getattr(request, "api_token_given", False):
         token = request.api_token  # type: ignore[attr-defined]
-        if token is not None:
-            return token.membership  # type: ignore[no-any-return]
-        if not isinstance(request.user, User):
-            return None
-        chosen = request.session.get(SESSION_KEY)
-        return membership_current(user=request.user, clinic_id=UUID(chosen) if chosen else None)
+        return token.membership if token else None
+    if not isinstance(request.user, User):
+        return None
+    chosen = request.session.get(SESSION_KEY)
+    membership = membership_current(user=request.user, clinic_id=UUID(chosen) if chosen else None)
+    if membership is None or str(membership.clinic_id) == chosen:
+        return membership
+    if chosen and request.method not in SAFE_METHODS:
+        return None
+    request.session[SESSION_KEY] = str(membership.clinic_id)
+    return membership

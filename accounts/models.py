@@ -162,6 +162,11 @@ class Invitation(UUIDModel):
     def __str__(self) -> str:
         return str(self.pk)
 
+    @property
+    def role_names(self) -> list[str]:
+        """Translated roles."""
+        return [str(Role(role).label) for role in self.roles]
+
 
 class ApiToken(UUIDModel):
     """A named key of one membership for other software; only its hash is stored."""

@@ -52,7 +52,8 @@ def append_only(table: str, *, when: str = "") -> str:
     return f"""
         CREATE FUNCTION {table}_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
-            RAISE EXCEPTION '{table} is append-only' USING ERRCODE = 'integrity_constraint_violation';
+            RAISE EXCEPTION '{table} is append-only'
+                USING ERRCODE = 'integrity_constraint_violation';
         END $$;
         CREATE TRIGGER {table}_immutable BEFORE UPDATE OR DELETE ON {table}
             FOR EACH ROW {condition} EXECUTE FUNCTION {table}_refuse();

@@ -1,8 +1,10 @@
-"""Every read about people: tokens, memberships, members of a clinic."""
+"""Every read about people: tokens, memberships, members of a clinic, the audit trail."""
 
 import hashlib
+from datetime import date, datetime, time, timedelta
 from uuid import UUID
 
+from allauth.account.models import EmailAddress
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -27,6 +29,18 @@ def token_find(*, secret: str) -> ApiToken | None:
             membership__clinic__is_active=True,
         )
         .first()
+    )
+
+
+def token_list(*, membership: Membership, whole_clinic: bool = False) -> QuerySet[ApiToken]:
+    """Return the member's tokens, or all of the clinic; those that still work first."""
+    whose = (
+        Q(membership__clinic_id=membership.clinic_id) if whole_clinic else Q(membership=membership)
+    )
+    return (
+        ApiToken.objects.filter(whose)
+        .select_related("membership__user")
+        .order_by("-revoked_at", "-created_at")
     )
 
 
@@ -57,14 +71,60 @@ def member_list(*, clinic_id: UUID) -> QuerySet[Membership]:
 
 def invitation_open_list(*, clinic_id: UUID) -> QuerySet[Invitation]:
     """Return invitations that still wait for an answer."""
+    return _usable().filter(clinic_id=clinic_id).order_by("email")
+
+
+def invitation_find(*, secret: str) -> Invitation | None:
+    """Return the invitation that this link opens, while it can be accepted."""
+    return _usable().filter(token_hash=secret_hash(secret)).first()
+
+
+def invitation_usable(*, pk: UUID) -> Invitation | None:
+    """Return the invitation while it can be accepted."""
+    return _usable().filter(pk=pk).first()
+
+
+def owns_address(*, user: User, email: str) -> bool:
+    """Return whether the address is one that the person has proved to own."""
+    proved = EmailAddress.objects.filter(user_id=user.pk, email__iexact=email, verified=True)
+    return user.email.lower() == email.lower() or proved.exists()
+
+
+def address_is_known(*, email: str) -> bool:
+    """Return whether somebody has an account with this address already."""
+    proved = EmailAddress.objects.filter(email__iexact=email, verified=True)
+    return User.objects.filter(email__iexact=email).exists() or proved.exists()
+
+
+def _usable() -> QuerySet[Invitation]:
     return Invitation.objects.filter(
-        clinic_id=clinic_id,
         accepted_at__isnull=True,
         revoked_at__isnull=True,
         expires_at__gt=timezone.now(),
-    ).order_by("email")
+        clinic__is_active=True,
+    ).select_related("clinic", "invited_by")
 
 
-def audit_event_list(*, clinic_id: UUID) -> QuerySet[AuditEvent]:
-    """Return the clinic's trail, newest first."""
-    return AuditEvent.objects.filter(clinic_id=clinic_id).select_related("actor").order_by("-id")
+def audit_event_list(
+    *,
+    clinic_id: UUID,
+    action: str = "",
+    actor_id: UUID | None = None,
+    since: date | None = None,
+    until: date | None = None,
+) -> QuerySet[AuditEvent]:
+    """Return the clinic's trail, newest first; ``action`` is a beginning, both days count."""
+    events = AuditEvent.objects.filter(clinic_id=clinic_id).select_related("actor")
+    if action:
+        events = events.filter(action__startswith=action)
+    if actor_id:
+        events = events.filter(actor_id=actor_id)
+    if since:
+        events = events.filter(at__gte=_midnight(since))
+    if until:
+        events = events.filter(at__lt=_midnight(until + timedelta(days=1)))
+    return events.order_by("-id")
+
+
+def _midnight(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time.min))

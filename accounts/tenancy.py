@@ -31,7 +31,9 @@ def clinic_scope(clinic_id: UUID | None) -> Iterator[None]:
             yield
         finally:
             _current.reset(token)
-        if nested:  # releasing a savepoint keeps the inner setting; rolling back undoes it
+        # Releasing a savepoint keeps the inner setting; rolling back undoes it by itself,
+        # and a transaction that is marked for that takes no more statements.
+        if nested and not connection.needs_rollback:
             _tell_database(outer)
 
 

@@ -28,3 +28,4 @@ handler400 = "fracture_site.error_pages.bad_request"
 handler403 = "fracture_site.error_pages.permission_denied"
 handler404 = "fracture_site.error_pages.not_found"
 handler500 = "fracture_site.error_pages.server_error"
+handler429 = "fracture_site.error_pages.too_many_requests"  # allauth looks for it here

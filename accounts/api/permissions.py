@@ -1,10 +1,14 @@
 """The door of the API: a member of a clinic, and a token that may write."""
 
+from typing import TYPE_CHECKING
+
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from accounts.models import ApiToken, User
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView  # loads its default permissions: this module
 
 
 class ClinicMember(BasePermission):
@@ -13,7 +17,7 @@ class ClinicMember(BasePermission):
     What a member may do is decided by ``accounts.policy`` inside the services.
     """
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: "APIView") -> bool:  # noqa: ARG002
         """Return whether the request may reach the view at all."""
         if not isinstance(request.user, User) or not request.user.is_active:
             return False

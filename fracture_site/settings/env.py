@@ -4,8 +4,10 @@ Every reader fails at start-up with the variable's name and the bad value:
 a typo in a deployment file must never become a silent default.
 """
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -56,3 +58,28 @@ def env_secret(name: str, default: str | None = None) -> str:
     if not path.is_file():
         raise ImproperlyConfigured(f"{name}_FILE={secret_file!r} is not a readable file")
     return path.read_text(encoding="utf-8").strip()
+
+
+def env_oidc_providers(name: str) -> list[dict[str, Any]]:
+    """Return sign-in providers from a JSON list, or none.
+
+    Each is ``{"provider_id", "name", "client_id", "secret", "settings": {"server_url"}}``,
+    as django-allauth's ``openid_connect`` provider wants it.
+    """
+    try:
+        providers = json.loads(env_secret(name, "[]"))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: expected a JSON list") from error
+    if not isinstance(providers, list) or not all(isinstance(p, dict) for p in providers):
+        raise ImproperlyConfigured(f"{name}: expected a JSON list of objects")
+    for number, provider in enumerate(providers, start=1):
+        place = f"{name}, entry {number}"
+        missing = {"provider_id", "name", "client_id", "secret", "settings"} - set(provider)
+        if missing:
+            raise ImproperlyConfigured(f"{place}: {', '.join(sorted(missing))} missing")
+        url = str(provider["settings"].get("server_url", ""))
+        if not url.startswith(("https://", "http://localhost", "http://127.0.0.1")):
+            raise ImproperlyConfigured(f"{place}: settings.server_url must be https")
+        if provider["settings"].get("email_authentication"):
+            raise ImproperlyConfigured(f"{place}: nobody is recognised by an address alone")
+    return providers

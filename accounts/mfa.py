@@ -1,0 +1,64 @@
+"""Second factors: their secrets are encrypted at rest and wrong codes are audited."""
+
+import base64
+import hashlib
+from functools import cached_property
+from typing import Any
+
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.base import forms as allauth_forms
+from cryptography.fernet import Fernet, MultiFernet
+from django.conf import settings
+from django.core.exceptions import ValidationError
+
+from accounts.audit import audit_record
+from accounts.models import AuditEvent
+
+
+class EncryptingMFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
+    """A stolen copy of the database holds no usable second factor."""
+
+    def encrypt(self, text: str) -> str:
+        """Encrypt with the present secret key."""
+        return self._cipher.encrypt(text.encode()).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """Decrypt with the present secret key or a former one."""
+        return self._cipher.decrypt(encrypted_text.encode()).decode()
+
+    @cached_property
+    def _cipher(self) -> MultiFernet:
+        keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+        digests = [hashlib.sha256(b"second factors:" + key.encode()).digest() for key in keys]
+        return MultiFernet([Fernet(base64.urlsafe_b64encode(digest)) for digest in digests])
+
+
+class AuthenticateForm(allauth_forms.AuthenticateForm):  # type: ignore[misc]
+    """The code at sign-in."""
+
+    def clean_code(self) -> Any:
+        """Record a wrong code; the sign-in itself goes on."""
+        return _audited(self, super().clean_code, "auth.sign_in")
+
+
+class ReauthenticateForm(allauth_forms.ReauthenticateForm):  # type: ignore[misc]
+    """The code before something important."""
+
+    def clean_code(self) -> Any:
+        """Record a wrong code."""
+        return _audited(self, super().clean_code, "auth.reauthentication")
+
+
+def _audited(form: Any, clean: Any, action: str) -> Any:
+    try:
+        return clean()
+    except ValidationError:
+        audit_record(
+            actor=None,
+            action=action,
+            clinic_id=None,
+            target=form.user,
+            outcome=AuditEvent.Outcome.FAILED,
+            factor="code",
+        )
+        raise

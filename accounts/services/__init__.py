@@ -1,0 +1,32 @@
+"""Every write about clinics, people and their keys; one function is one audited transaction."""
+
+from accounts.services.clinics import SESSION_KEY, clinic_create, clinic_switch, clinic_update
+from accounts.services.invitations import (
+    invitation_accept,
+    invitation_create,
+    invitation_revoke,
+)
+from accounts.services.members import (
+    member_deactivate,
+    member_grant,
+    member_reactivate,
+    member_update,
+)
+from accounts.services.tokens import token_create, token_revoke, token_touch
+
+__all__ = [
+    "SESSION_KEY",
+    "clinic_create",
+    "clinic_switch",
+    "clinic_update",
+    "invitation_accept",
+    "invitation_create",
+    "invitation_revoke",
+    "member_deactivate",
+    "member_grant",
+    "member_reactivate",
+    "member_update",
+    "token_create",
+    "token_revoke",
+    "token_touch",
+]

@@ -1,0 +1,117 @@
+"""Members: their roles, leaving and coming back. A clinic never loses its last administrator."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.audit import audit_record
+from accounts.models import ApiToken, Clinic, Membership, Role, User
+from accounts.policy import Action, require
+from accounts.services.clinics import require_site_admin
+from accounts.services.invitations import roles_sorted
+from accounts.tenancy import clinic_scope
+from fracture_site.common.errors import ConflictError
+
+
+@transaction.atomic
+def member_update(*, actor: User, membership: Membership, roles: Sequence[str]) -> Membership:
+    """Give a member these roles instead of the present ones; in force with the next request.
+
+    Raises:
+        ActionDeniedError: ``actor`` does not manage the members of this clinic.
+        ConflictError: ``last_clinic_admin``.
+        DomainError: ``roles_invalid``.
+    """
+    member = _locked(actor, membership)
+    before, member.roles = member.roles, roles_sorted(roles)
+    if before != member.roles:
+        member.save(update_fields=["roles"])
+        _keep_an_admin(member.clinic_id)
+        _record(actor, "member.update", member, before=before, after=member.roles)
+    return member
+
+
+@transaction.atomic
+def member_deactivate(*, actor: User, membership: Membership) -> Membership:
+    """End a membership and its API tokens at once; what the person did stays theirs.
+
+    Raises:
+        ActionDeniedError: ``actor`` does not manage the members of this clinic.
+        ConflictError: ``last_clinic_admin``.
+    """
+    member = _locked(actor, membership)
+    if member.is_active:
+        member.is_active = False
+        member.save(update_fields=["is_active"])
+        _keep_an_admin(member.clinic_id)
+        # Coming back must not bring forgotten keys back to life.
+        ended = ApiToken.objects.filter(membership=member, revoked_at=None).update(
+            revoked_at=timezone.now()
+        )
+        _record(actor, "member.deactivate", member, tokens_revoked=ended)
+    return member
+
+
+@transaction.atomic
+def member_reactivate(*, actor: User, membership: Membership) -> Membership:
+    """Let a former member in again, with the roles they had.
+
+    Raises:
+        ActionDeniedError: ``actor`` does not manage the members of this clinic.
+    """
+    member = _locked(actor, membership)
+    if not member.is_active:
+        member.is_active = True
+        member.save(update_fields=["is_active"])
+        _record(actor, "member.reactivate", member, roles=member.roles)
+    return member
+
+
+def member_grant(*, actor: User, user: User, clinic_id: UUID, roles: Sequence[str]) -> Membership:
+    """Let a site administrator place a person in a clinic; the clinic reads it in its trail.
+
+    Raises:
+        PermissionDenied: ``actor`` is no site administrator.
+        ConflictError: ``already_member`` (also of a former member: use ``member_reactivate``).
+    """
+    require_site_admin(actor)
+    with clinic_scope(clinic_id):
+        Clinic.objects.select_for_update().get(pk=clinic_id)
+        if Membership.objects.filter(user=user, clinic_id=clinic_id).exists():
+            raise ConflictError("already_member", _("This person is a member already."))
+        member = Membership.objects.create(
+            user=user, clinic_id=clinic_id, roles=roles_sorted(roles)
+        )
+        _record(actor, "member.grant", member, roles=member.roles)
+    return member
+
+
+def _locked(actor: User, membership: Membership) -> Membership:
+    """Return the member as it is now; changes of a clinic's members wait for each other."""
+    require(user=actor, action=Action.MEMBER_MANAGE, clinic_id=membership.clinic_id)
+    Clinic.objects.select_for_update().get(pk=membership.clinic_id)
+    return Membership.objects.select_related("user").get(pk=membership.pk)
+
+
+def _keep_an_admin(clinic_id: UUID) -> None:
+    if not Membership.objects.filter(
+        clinic_id=clinic_id,
+        roles__contains=[Role.CLINIC_ADMIN],
+        is_active=True,
+        user__is_active=True,
+    ).exists():
+        raise ConflictError(
+            "last_clinic_admin",
+            _("A clinic needs an administrator. Make somebody else one first."),
+        )
+
+
+def _record(actor: User, action: str, member: Membership, **details: Any) -> None:
+    audit_record(
+        actor=actor, action=action, clinic_id=member.clinic_id, target=member,
+        user=str(member.user_id), **details,
+    )  # fmt: skip
