@@ -1,0 +1,64 @@
+"""Audited reads: who opened which study and image."""
+
+from typing import Final
+
+from django.core.cache import cache
+from django.db import transaction
+from redis.exceptions import RedisError
+
+from accounts.audit import audit_record
+from accounts.models import User
+from accounts.policy import Action, require
+from diagnosis.models import Study, StudyImage
+
+# A page asks for the same picture again and again: one event says it for this long.
+QUIET_SECONDS: Final = 300
+_REPEATED: Final = frozenset({"rendition", "thumbnail", "heatmap"})
+
+
+@transaction.atomic
+def study_open(*, actor: User, study: Study) -> None:
+    """Record that a person opened a study; call it once an opening, not for each poll."""
+    require(user=actor, action=Action.STUDY_VIEW, clinic_id=study.clinic_id)
+    audit_record(
+        actor=actor,
+        action="study.open",
+        clinic_id=study.clinic_id,
+        target=study,
+        patient_id=study.patient_id,
+    )
+
+
+@transaction.atomic
+def image_open(*, actor: User, image: StudyImage, what: str) -> None:
+    """Record that a person looked at an image; call it before the bytes are served.
+
+    ``what`` is ``rendition``, ``thumbnail``, ``heatmap`` (recorded once in five
+    minutes a person and image) or ``file`` (recorded each time).
+    """
+    require(user=actor, action=Action.STUDY_VIEW, clinic_id=image.clinic_id)
+    key = f"opened/{actor.pk}/{getattr(actor, 'acting_token_id', None)}/{image.pk}/{what}"
+    if what in _REPEATED and _is_quiet(key):
+        return
+    audit_record(
+        actor=actor,
+        action="image.open",
+        clinic_id=image.clinic_id,
+        target=image,
+        patient_id=image.study.patient_id,
+        what=what,
+        study=str(image.study_id),
+    )
+    if what in _REPEATED:
+        transaction.on_commit(lambda: _be_quiet(key), robust=True)
+
+
+def _is_quiet(key: str) -> bool:
+    try:
+        return cache.get(key) is not None
+    except RedisError:  # without the cache each read is recorded
+        return False
+
+
+def _be_quiet(key: str) -> None:
+    cache.set(key, 1, QUIET_SECONDS)
