@@ -1,6 +1,11 @@
 """Cursor pagination: stable while rows arrive, equally fast on every page."""
 
-from rest_framework.pagination import CursorPagination
+from datetime import datetime
+
+from django.utils import timezone
+from rest_framework.exceptions import NotFound, ParseError
+from rest_framework.pagination import Cursor, CursorPagination
+from rest_framework.request import Request
 
 
 class CreatedCursorPagination(CursorPagination):
@@ -9,3 +14,30 @@ class CreatedCursorPagination(CursorPagination):
     ordering = ("-created_at", "id")
     page_size_query_param = "page_size"
     max_page_size = 200
+    cursor_query_description = "Opaque; taken from `next` or `previous`."
+    page_size_query_description = "Rows a page, 1 to 200; 50 by default."
+
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        """Return the cursor; one that this server did not write is ``invalid_cursor``."""
+        try:
+            cursor = super().decode_cursor(request)
+            if cursor is not None and cursor.position is not None:
+                self.check_position(cursor.position)
+        except (NotFound, ValueError) as error:
+            raise ParseError("This cursor is not valid.", code="invalid_cursor") from error
+        return cursor
+
+    def check_position(self, position: str) -> None:
+        """Raise ``ValueError`` for a position that no row has given."""
+        if timezone.is_naive(datetime.fromisoformat(position)):
+            raise ValueError("naive time")
+
+
+class NumberedCursorPagination(CreatedCursorPagination):
+    """The same for rows that are numbered in the order they were written."""
+
+    ordering = ("-id",)
+
+    def check_position(self, position: str) -> None:
+        """Raise ``ValueError`` for anything but a row number."""
+        int(position)

@@ -1,5 +1,36 @@
-"""Routes of the REST interface."""
+"""Routes of API version 1, below ``/api/v1/``."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path, re_path
+from rest_framework.routers import SimpleRouter
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from diagnosis.api.views.documentation import DocsView, SchemaView
+from diagnosis.api.views.images import ImageViewSet
+from diagnosis.api.views.patients import PatientViewSet
+from diagnosis.api.views.reports import ReportViewSet
+from diagnosis.api.views.site import (
+    AuditEventViewSet,
+    MeViewSet,
+    ModelVersionViewSet,
+    UnknownAddressViewSet,
+)
+from diagnosis.api.views.studies import StudyViewSet
+
+app_name = "api"
+
+router = SimpleRouter(use_regex_path=False)
+router.register("patients", PatientViewSet, basename="patient")
+router.register("studies", StudyViewSet, basename="study")
+router.register("images", ImageViewSet, basename="image")
+router.register("reports", ReportViewSet, basename="report")
+router.register("models", ModelVersionViewSet, basename="model")
+router.register("audit-events", AuditEventViewSet, basename="audit-event")
+
+_UNKNOWN = dict.fromkeys(["get", "post", "put", "patch", "delete"], "unknown")
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("me/", MeViewSet.as_view({"get": "retrieve"}), name="me"),
+    path("schema/", SchemaView.as_view(), name="schema"),
+    path("docs/", DocsView.as_view(), name="docs"),
+    *router.urls,
+    re_path(r"", UnknownAddressViewSet.as_view(_UNKNOWN, schema=None), name="unknown"),
+]

@@ -1,0 +1,43 @@
+"""ETags of reports: which text a client has read."""
+
+from django.utils.translation import gettext as _
+from rest_framework.request import Request
+
+from diagnosis.api.errors import PreconditionRequired
+from diagnosis.models import ReportVersion
+from fracture_site.common.errors import ConflictError, PreconditionError
+
+
+def version_etag(version: ReportVersion) -> str:
+    """Return a tag that changes with every save, signature and amendment."""
+    return f'"{version.number}-{version.revision}-{version.status}"'
+
+
+def draft_matched(request: Request, version: ReportVersion, *, required: bool) -> int | None:
+    """Return the revision that ``If-Match`` names; ``None`` when it may be missing and is.
+
+    ``*`` is not accepted where the header is required: it would overwrite what
+    the caller has not read.
+
+    Raises:
+        ConflictError: ``already_signed``; no tag helps.
+        PreconditionRequired: the header is missing.
+        PreconditionError: ``draft_changed``.
+    """
+    if version.status == ReportVersion.Status.SIGNED:
+        raise ConflictError(
+            "already_signed", _("This report is signed. Write an amendment to change it.")
+        )
+    given = request.headers.get("If-Match", "").strip()
+    if not given or given == "*":
+        if required:
+            raise PreconditionRequired
+        return None
+    tags = {tag.strip().removeprefix("W/") for tag in given.split(",")}
+    if version_etag(version) not in tags:
+        raise PreconditionError(
+            "draft_changed",
+            _("Somebody saved this draft in between. Load it again and repeat your change."),
+            extra={"revision": version.revision},
+        )
+    return version.revision

@@ -1,0 +1,86 @@
+"""Query parameters of the lists; a value that cannot be understood is an error, never ignored."""
+
+from typing import Any
+
+import django_filters
+from django.db.models import QuerySet
+
+from accounts.models import AuditEvent
+from diagnosis.api.fields import PRIORITY_NAMES
+from diagnosis.models import Patient, Priority, Report, Study, Verdict
+
+_SEARCH = "Words that begin a name, the record number or the birth date."
+
+
+def _already_applied(queryset: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
+    """Keep the rows: the selector has searched; the filter validates and documents ``q``."""
+    return queryset
+
+
+class _CreatedFilter(django_filters.FilterSet):  # type: ignore[misc]
+    created_after = django_filters.IsoDateTimeFilter(
+        field_name="created_at",
+        lookup_expr="gte",
+        label="Created then or later (ISO 8601).",
+    )
+    created_before = django_filters.IsoDateTimeFilter(
+        field_name="created_at", lookup_expr="lt", label="Created earlier (ISO 8601)."
+    )
+
+
+class PatientFilter(_CreatedFilter):
+    """Search as you type, or the one with a record number."""
+
+    q = django_filters.CharFilter(method=_already_applied, max_length=200, label=_SEARCH)
+    record_number = django_filters.CharFilter(max_length=64, label="Exactly this record number.")
+
+    class Meta:
+        model = Patient
+        fields: list[str] = []
+
+
+class StudyFilter(_CreatedFilter):
+    """State, verdict and priority may be repeated: any of the values matches."""
+
+    patient = django_filters.UUIDFilter(field_name="patient_id", label="Id of the patient.")
+    status = django_filters.MultipleChoiceFilter(choices=Study.Status.choices)
+    verdict = django_filters.MultipleChoiceFilter(choices=Verdict.choices)
+    priority = django_filters.TypedMultipleChoiceFilter(
+        choices=[(name, name) for name in PRIORITY_NAMES.values()],
+        coerce=lambda name: Priority[name.upper()].value,
+    )
+    q = django_filters.CharFilter(
+        method=_already_applied,
+        max_length=200,
+        label=f"{_SEARCH} Also of the accession number and the clinical question.",
+    )
+
+    class Meta:
+        model = Study
+        fields: list[str] = []
+
+
+class ReportFilter(_CreatedFilter):
+    """The report of one study."""
+
+    study = django_filters.UUIDFilter(field_name="study_id", label="Id of the study.")
+
+    class Meta:
+        model = Report
+        fields: list[str] = []
+
+
+class AuditEventFilter(django_filters.FilterSet):  # type: ignore[misc]
+    """What happened to whom, by whom, and when."""
+
+    action = django_filters.CharFilter(max_length=60, label="For example `report.sign`.")
+    outcome = django_filters.ChoiceFilter(choices=AuditEvent.Outcome.choices)
+    actor = django_filters.UUIDFilter(field_name="actor_id", label="Id of the person.")
+    patient = django_filters.UUIDFilter(field_name="patient_id", label="Id of the patient.")
+    target = django_filters.UUIDFilter(field_name="target_id", label="Id of the object.")
+    at_after = django_filters.IsoDateTimeFilter(field_name="at", lookup_expr="gte")
+    at_before = django_filters.IsoDateTimeFilter(field_name="at", lookup_expr="lt")
+
+    class Meta:
+        model = AuditEvent
+        fields: list[str] = []

@@ -1,0 +1,133 @@
+"""Reports: the newest version's text, and the list of versions."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
+from rest_framework import serializers
+
+from diagnosis.api import examples
+from diagnosis.api.fields import PersonSerializer
+from diagnosis.models import ReportVersion
+
+_TEXTS = ["technique", "comparison", "findings", "impression", "recommendation"]
+
+
+class SignerSerializer(serializers.Serializer[ReportVersion]):
+    """The signer, with the name as it was when the report was signed."""
+
+    id = serializers.UUIDField(source="signed_by_id", read_only=True)
+    name = serializers.CharField(source="signer_name", read_only=True)
+
+
+class _VersionSerializer(serializers.ModelSerializer[ReportVersion]):
+    author = PersonSerializer(read_only=True)
+    signed_by = serializers.SerializerMethodField()
+    verification_hash = serializers.CharField(
+        source="content_sha256",
+        read_only=True,
+        help_text="SHA-256 of the signed content, as printed on the PDF; blank for a draft.",
+    )
+
+    class Meta:
+        model = ReportVersion
+        fields = [
+            "number",
+            "status",
+            "reason",
+            "author",
+            "signed_by",
+            "signed_at",
+            "verification_hash",
+        ]
+        read_only_fields = fields
+
+    @extend_schema_field(SignerSerializer(allow_null=True))
+    def get_signed_by(self, version: ReportVersion) -> Any:
+        """Return who signed; null for a draft."""
+        return SignerSerializer(version).data if version.signed_by_id else None
+
+
+class ReportVersionSerializer(_VersionSerializer):
+    """One text of the report: at most one draft; signed ones never change."""
+
+
+@extend_schema_serializer(examples=[OpenApiExample("Report", examples.REPORT)])
+class ReportSerializer(_VersionSerializer):
+    """A study's report: its newest version in full, and what came before."""
+
+    id = serializers.UUIDField(source="report_id", read_only=True)
+    study = serializers.UUIDField(source="report.study_id", read_only=True)
+    version = serializers.IntegerField(source="number", read_only=True)
+    created_at = serializers.DateTimeField(source="report.created_at", read_only=True)
+    versions = ReportVersionSerializer(source="report.versions.all", many=True, read_only=True)
+
+    class Meta(_VersionSerializer.Meta):
+        fields = [
+            "id",
+            "study",
+            "status",
+            "version",
+            "revision",
+            "reason",
+            *_TEXTS,
+            "author",
+            "signed_by",
+            "signed_at",
+            "verification_hash",
+            "created_at",
+            "updated_at",
+            "versions",
+        ]
+        read_only_fields = fields
+
+
+class ReportTextsSerializer(serializers.ModelSerializer[ReportVersion]):
+    """The texts of a draft; what is left out stays as it is."""
+
+    class Meta:
+        model = ReportVersion
+        fields = _TEXTS
+
+
+@extend_schema_serializer(examples=[OpenApiExample("Draft", {"impression": "No fracture."})])
+class ReportUpdateSerializer(ReportTextsSerializer):
+    """Changes of a draft."""
+
+
+@extend_schema_serializer(
+    examples=[OpenApiExample("Prefilled report", {"study": examples.STUDY_ID})]
+)
+class ReportCreateSerializer(ReportTextsSerializer):
+    """A new report; texts that are left out are prefilled from the findings."""
+
+    study = serializers.UUIDField()
+
+    class Meta(ReportTextsSerializer.Meta):
+        fields = ["study", *_TEXTS]
+
+
+@extend_schema_serializer(examples=[OpenApiExample("Password", {"password": "…"})])
+class SignSerializer(serializers.Serializer[Any]):
+    """The signer's password or one-time code.
+
+    Both may be missing for a session that was signed in again in the last two minutes.
+    """
+
+    password = serializers.CharField(
+        required=False, trim_whitespace=False, max_length=1000, write_only=True
+    )
+    otp = serializers.CharField(required=False, max_length=20, write_only=True)
+
+
+class AmendSerializer(serializers.Serializer[Any]):
+    """Why the signed report is amended."""
+
+    reason = serializers.CharField(max_length=2000)
+
+
+class VersionQuerySerializer(serializers.Serializer[Any]):
+    """Which version."""
+
+    version = serializers.IntegerField(
+        min_value=1, required=False, help_text="Number of a signed version; the newest by default."
+    )

@@ -1,0 +1,1 @@
+"""Endpoints by noun: parse, call a service or selector, answer."""

@@ -1,0 +1,19 @@
+"""The OpenAPI description and its pages."""
+
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+
+class SchemaView(SpectacularAPIView):  # type: ignore[misc]
+    """The description of this API; open to everybody, it names no data."""
+
+    authentication_classes: list[type] = []
+    throttle_classes: list[type] = []
+
+
+class DocsView(SpectacularSwaggerSplitView):  # type: ignore[misc]
+    """Swagger UI under the strict content security policy: no inline script or style."""
+
+    authentication_classes: list[type] = []
+    throttle_classes: list[type] = []
+    url_name = "api:schema"
+    template_name = "api/docs.html"

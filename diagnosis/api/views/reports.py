@@ -1,0 +1,216 @@
+"""Reports: draft, sign, amend, print."""
+
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.utils.translation import gettext as _
+from rest_framework import mixins, status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from accounts.reauthentication import credentials_confirm
+from diagnosis.api.base import ClinicViewSet
+from diagnosis.api.etags import draft_matched, version_etag
+from diagnosis.api.filters import ReportFilter
+from diagnosis.api.schema import IF_MATCH, IF_MATCH_OPTIONAL, Refusal, binary, operation
+from diagnosis.api.serializers.reports import (
+    AmendSerializer,
+    ReportCreateSerializer,
+    ReportSerializer,
+    ReportUpdateSerializer,
+    SignSerializer,
+    VersionQuerySerializer,
+)
+from diagnosis.models import Report, ReportVersion
+from diagnosis.selectors import report_get, report_list, study_get
+from diagnosis.services.reports import (
+    report_amend,
+    report_create,
+    report_draft_update,
+    report_pdf,
+    report_sign,
+)
+from fracture_site.common.errors import ConflictError
+
+_SIGNED = Refusal(409, "already_signed", "The report is signed; amend it instead.")
+_NOT_SIGNED = Refusal(409, "not_signed", "There is no such signed version.")
+_DRAFT_EXISTS = Refusal(409, "draft_exists", "An amendment is already being written.")
+_EXISTS = Refusal(409, "report_exists", "The study has a report and texts were sent; see `report`.")
+_EMPTY = Refusal(422, "report_empty", "Findings or impression are needed.")
+_NOT_CONFIRMED = Refusal(403, "reauthentication_failed", "The password or code is not right.")
+_NOT_GIVEN = Refusal(403, "reauthentication_required", "Neither password nor code was sent.")
+_TOO_MANY = Refusal(429, "too_many_attempts", "Too many wrong attempts; wait five minutes.")
+
+
+class ReportViewSet(mixins.ListModelMixin, ClinicViewSet[Report]):
+    """The clinic's reports; each is shown by its newest version."""
+
+    queryset = Report.objects.none()
+    serializer_class = ReportSerializer
+    filterset_class = ReportFilter
+
+    def get_queryset(self) -> QuerySet[Report]:
+        """Rows of the caller's clinic."""
+        return report_list(user=self.actor)
+
+    @operation(
+        "List reports",
+        "Newest first; `study` finds the report of one study.",
+        responses={200: ReportSerializer(many=True)},
+        errors=("invalid",),
+    )
+    def list(self, _request: Request) -> Response:
+        """Return a page."""
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        versions = [_newest(report) for report in page or []]
+        return self.get_paginated_response(ReportSerializer(versions, many=True).data)
+
+    @operation(
+        "Start a report",
+        "Prefilled from the findings. A study has one report: when it exists, it is returned with "
+        "200, or, when texts were sent along, refused with 409.",
+        request=ReportCreateSerializer,
+        responses={201: ReportSerializer, 200: ReportSerializer},
+        errors=("invalid", "not_found", _EXISTS, "idempotency_key_reused"),
+    )
+    def create(self, request: Request) -> Response:
+        """Create the study's report with a draft, or return the one there is."""
+        body = ReportCreateSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        texts = dict(body.validated_data)
+        study = study_get(user=self.actor, pk=texts.pop("study"))
+        existed = report_list(user=self.actor).filter(study=study).exists()
+        with transaction.atomic():
+            report = report_create(actor=self.actor, study=study)
+            if texts:
+                self._write_first_texts(report, texts, existed=existed)
+        address = reverse("api:report-detail", args=[report.pk], request=request)
+        code = status.HTTP_200_OK if existed else status.HTTP_201_CREATED
+        return self._answer(report.pk, code, Location=address)
+
+    @operation(
+        "Read a report",
+        "The newest version in full. `ETag` is what a change must send as `If-Match`.",
+        responses={200: ReportSerializer},
+        errors=("not_found",),
+    )
+    def retrieve(self, _request: Request, pk: UUID) -> Response:
+        """Return one report."""
+        return self._answer(pk)
+
+    @operation(
+        "Write the draft",
+        "Texts that are left out stay as they are.",
+        request=ReportUpdateSerializer(partial=True),
+        parameters=(IF_MATCH,),
+        responses={200: ReportSerializer},
+        errors=("invalid", "not_found", _SIGNED, "draft_changed", "precondition_required"),
+    )
+    def partial_update(self, request: Request, pk: UUID) -> Response:
+        """Save the draft that the caller has read."""
+        report = report_get(user=self.actor, pk=pk)
+        body = ReportUpdateSerializer(data=request.data, partial=True)
+        body.is_valid(raise_exception=True)
+        revision = draft_matched(request, _newest(report), required=True)
+        report_draft_update(
+            actor=self.actor, report=report, revision=revision, **body.validated_data
+        )
+        return self._answer(pk)
+
+    @operation(
+        "Sign the draft",
+        "With the signer's password or one-time code. A signed version never changes.",
+        request=SignSerializer,
+        parameters=(IF_MATCH_OPTIONAL,),
+        responses={200: ReportSerializer},
+        errors=(
+            "invalid",
+            _NOT_GIVEN,
+            _NOT_CONFIRMED,
+            "not_found",
+            _SIGNED,
+            "idempotency_key_reused",
+            "draft_changed",
+            _EMPTY,
+            _TOO_MANY,
+            "storage",
+        ),
+    )
+    @action(detail=True, methods=["post"])
+    def sign(self, request: Request, pk: UUID) -> Response:
+        """Confirm the credentials, then sign."""
+        report = report_get(user=self.actor, pk=pk)
+        body = SignSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        revision = draft_matched(request, _newest(report), required=False)
+        credentials_confirm(request=request, **body.validated_data)
+        report_sign(actor=self.actor, report=report, revision=revision)
+        return self._answer(pk)
+
+    @operation(
+        "Amend a signed report",
+        "Opens a new draft on top of the signed version, which stays as it is.",
+        request=AmendSerializer,
+        responses={200: ReportSerializer},
+        errors=("invalid", "not_found", _NOT_SIGNED, _DRAFT_EXISTS, "idempotency_key_reused"),
+    )
+    @action(detail=True, methods=["post"])
+    def amend(self, request: Request, pk: UUID) -> Response:
+        """Open the next version."""
+        report = report_get(user=self.actor, pk=pk)
+        body = AmendSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        report_amend(actor=self.actor, report=report, reason=body.validated_data["reason"])
+        return self._answer(pk)
+
+    @operation(
+        "Download a signed report",
+        "PDF/A as it was signed. Every download is audited.",
+        parameters=(VersionQuerySerializer,),
+        responses=binary("application/pdf", "PDF/A"),
+        errors=("invalid", "not_found", _NOT_SIGNED, "storage"),
+    )
+    @action(detail=True)
+    def pdf(self, request: Request, pk: UUID) -> HttpResponse:
+        """Return the PDF of one signed version."""
+        report = report_get(user=self.actor, pk=pk)
+        query = VersionQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        number = query.validated_data.get("version")
+        version, pdf = report_pdf(actor=self.actor, report=report, number=number)
+        return pdf_response(pdf, name=f"report-{report.pk}-{version.number}.pdf")
+
+    def _write_first_texts(self, report: Report, texts: dict[str, str], *, existed: bool) -> None:
+        if existed:
+            raise ConflictError(
+                "report_exists",
+                _("This study has a report. Change its draft instead."),
+                extra={"report": report.pk},
+            )
+        draft = report.versions.get()
+        report_draft_update(actor=self.actor, report=report, revision=draft.revision, **texts)
+
+    def _answer(self, pk: UUID, code: int = status.HTTP_200_OK, **headers: str) -> Response:
+        version = _newest(report_get(user=self.actor, pk=pk))
+        headers["ETag"] = version_etag(version)
+        return Response(ReportSerializer(version).data, status=code, headers=headers)
+
+
+def pdf_response(pdf: bytes, *, name: str) -> HttpResponse:
+    """Return a PDF to save; no cache may keep it."""
+    return HttpResponse(
+        pdf,
+        content_type="application/pdf",
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Cache-Control": "private, no-store",
+        },
+    )
+
+
+def _newest(report: Report) -> ReportVersion:
+    return list(report.versions.all())[-1]

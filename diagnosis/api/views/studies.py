@@ -1,0 +1,191 @@
+"""Studies: list, request, correct, upload images, analyse again, move."""
+
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import QuerySet
+from rest_framework import mixins, status
+from rest_framework.decorators import action
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from diagnosis.api.base import ClinicViewSet
+from diagnosis.api.filters import StudyFilter
+from diagnosis.api.schema import Refusal, operation
+from diagnosis.api.serializers.images import ImageSerializer, UploadSerializer
+from diagnosis.api.serializers.results import AnalysisSerializer, StudyAnalysesSerializer
+from diagnosis.api.serializers.studies import (
+    StudyCreateSerializer,
+    StudyMoveSerializer,
+    StudySerializer,
+    StudySummarySerializer,
+    StudyUpdateSerializer,
+)
+from diagnosis.models import Study
+from diagnosis.selectors import patient_get, study_get, study_images, study_list
+from diagnosis.services.analyses import study_analyses_request
+from diagnosis.services.reading import study_open
+from diagnosis.services.studies import study_create, study_move, study_update
+from diagnosis.services.uploads import image_upload
+from fracture_site.common.errors import TooLargeError
+
+_MULTIPART_OVERHEAD = 2**16
+_TAKEN = Refusal(409, "accession_number_taken", "`study` names which one has it.")
+_MERGED = Refusal(409, "patient_merged", "`patient` names the record that was kept.")
+_REPORTED = Refusal(409, "study_reported", "A study with a signed report stays where it is.")
+_OTHER_STUDY = Refusal(
+    409,
+    "image_in_other_study",
+    "Another study of the clinic has these bytes; `image` and `study` name them.",
+)
+_REFUSED = Refusal(
+    422, "not_an_image", "The file cannot be used; the code says why, the detail what helps."
+)
+
+
+class StudyViewSet(mixins.ListModelMixin, ClinicViewSet[Study]):
+    """The clinic's studies."""
+
+    queryset = Study.objects.none()
+    serializer_class = StudySummarySerializer
+    filterset_class = StudyFilter
+
+    def get_queryset(self) -> QuerySet[Study]:
+        """Rows of the caller's clinic."""
+        return study_list(user=self.actor, q=self.request.query_params.get("q", ""))
+
+    @operation(
+        "List studies",
+        "Newest first, without images and result.",
+        responses={200: StudySummarySerializer(many=True)},
+        errors=("invalid",),
+    )
+    def list(self, request: Request) -> Response:
+        """Return a page."""
+        return super().list(request)
+
+    @operation(
+        "Request a study",
+        "Then upload its images.",
+        request=StudyCreateSerializer,
+        responses={201: StudySerializer},
+        errors=("invalid", "not_found", _TAKEN, _MERGED, "idempotency_key_reused"),
+    )
+    def create(self, request: Request) -> Response:
+        """Create a study of a patient."""
+        body = StudyCreateSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        fields = dict(body.validated_data)
+        patient = patient_get(user=self.actor, pk=fields.pop("patient"))
+        clinic_id = self.membership.clinic_id
+        study = study_create(actor=self.actor, clinic_id=clinic_id, patient=patient, **fields)
+        address = reverse("api:study-detail", args=[study.pk], request=request)
+        return self._answer(study.pk, status.HTTP_201_CREATED, Location=address)
+
+    @operation(
+        "Read a study",
+        "With its images and, once one was analysed, the result. Ask again while `status` is "
+        "`queued` or `running`.",
+        responses={200: StudySerializer},
+        errors=("not_found",),
+    )
+    def retrieve(self, _request: Request, pk: UUID) -> Response:
+        """Return one study."""
+        study_open(actor=self.actor, study=study_get(user=self.actor, pk=pk))
+        return self._answer(pk)
+
+    @operation(
+        "Correct a study",
+        "Fields that are left out stay as they are. Another patient is set by `move`.",
+        request=StudyUpdateSerializer(partial=True),
+        responses={200: StudySerializer},
+        errors=("invalid", "not_found", _TAKEN),
+    )
+    def partial_update(self, request: Request, pk: UUID) -> Response:
+        """Change some fields."""
+        study = study_get(user=self.actor, pk=pk)
+        body = StudyUpdateSerializer(study, data=request.data, partial=True)
+        body.is_valid(raise_exception=True)
+        study_update(actor=self.actor, study=study, **body.validated_data)
+        return self._answer(pk)
+
+    @operation(
+        "Upload an image",
+        "One file a request, PNG, JPEG, TIFF or DICOM. The analysis starts by itself. The same "
+        "bytes in the same study are answered with the image that is there.",
+        request={"multipart/form-data": UploadSerializer},
+        responses={201: ImageSerializer, 200: ImageSerializer},
+        errors=(
+            "invalid",
+            "not_found",
+            _OTHER_STUDY,
+            "idempotency_key_reused",
+            "too_large",
+            _REFUSED,
+            "storage",
+        ),
+    )
+    @action(
+        detail=True,
+        methods=["post"],
+        parser_classes=[MultiPartParser],
+        max_body_bytes=settings.INGEST_MAX_BYTES + _MULTIPART_OVERHEAD,
+    )
+    def images(self, request: Request, pk: UUID) -> Response:
+        """Store one image and queue its analysis."""
+        study = study_get(user=self.actor, pk=pk)
+        body = UploadSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        file = body.validated_data["file"]
+        if file.size > settings.INGEST_MAX_BYTES:
+            raise TooLargeError("too_large")
+        outcome = image_upload(actor=self.actor, study=study, data=file.read())
+        image = study_images(user=self.actor, study=study).get(pk=outcome.image.pk)
+        data = ImageSerializer(image, context=self.get_serializer_context()).data
+        address = reverse("api:image-detail", args=[image.pk], request=request)
+        code = status.HTTP_201_CREATED if outcome.created else status.HTTP_200_OK
+        return Response(data, status=code, headers={"Location": address})
+
+    @operation(
+        "Analyse a study again",
+        "Asks for a run over each image; a run that is still waiting is returned as it is.",
+        responses={202: StudyAnalysesSerializer},
+        errors=("not_found", "idempotency_key_reused"),
+    )
+    @action(detail=True, methods=["post"])
+    def analyses(self, request: Request, pk: UUID) -> Response:
+        """Queue the analyses and answer where the result will be."""
+        study = study_get(user=self.actor, pk=pk)
+        runs = study_analyses_request(actor=self.actor, study=study)
+        address = reverse("api:study-detail", args=[study.pk], request=request)
+        return Response(
+            {"analyses": AnalysisSerializer(runs, many=True).data},
+            status=status.HTTP_202_ACCEPTED,
+            headers={"Location": address},
+        )
+
+    @operation(
+        "Move a study to another patient",
+        "For a study that was filed under the wrong person.",
+        request=StudyMoveSerializer,
+        responses={200: StudySerializer},
+        errors=("invalid", "not_found", _REPORTED, _MERGED, "idempotency_key_reused"),
+    )
+    @action(detail=True, methods=["post"])
+    def move(self, request: Request, pk: UUID) -> Response:
+        """File the study under another patient."""
+        study = study_get(user=self.actor, pk=pk)
+        body = StudyMoveSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        patient = patient_get(user=self.actor, pk=body.validated_data["patient"])
+        study_move(actor=self.actor, study=study, patient=patient)
+        return self._answer(pk)
+
+    def _answer(self, pk: UUID, code: int = status.HTTP_200_OK, **headers: str) -> Response:
+        """Return the study as it is now, with its images."""
+        study = study_get(user=self.actor, pk=pk)
+        context = self.get_serializer_context()
+        context["images"] = study_images(user=self.actor, study=study)
+        return Response(StudySerializer(study, context=context).data, status=code, headers=headers)

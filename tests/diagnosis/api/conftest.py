@@ -1,0 +1,129 @@
+"""People of two clinics with API clients, and one of everything in the first clinic."""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import pytest
+from rest_framework.test import APIClient
+
+from accounts.models import ApiToken, Membership, Role
+from accounts.tenancy import clinic_scope
+from diagnosis.storage import object_put
+from tests.factories import (
+    AnalysisFactory,
+    ApiTokenFactory,
+    ClinicFactory,
+    FindingFactory,
+    MembershipFactory,
+    PatientFactory,
+    ReportFactory,
+    ReportVersionFactory,
+    StudyFactory,
+    StudyImageFactory,
+)
+
+API = "/api/v1/"
+
+
+@dataclass
+class Person:
+    """A member with a client that sends their token."""
+
+    membership: Membership
+    client: APIClient
+
+    @property
+    def user(self):
+        return self.membership.user
+
+
+def client_of(membership: Membership, scope: str = ApiToken.Scope.WRITE) -> APIClient:
+    token = ApiTokenFactory(membership=membership, scope=scope)
+    client = APIClient(raise_request_exception=False)
+    client.credentials(HTTP_AUTHORIZATION=f"Token {token.secret}")
+    return client
+
+
+def person(clinic, *roles: str, scope: str = ApiToken.Scope.WRITE) -> Person:
+    membership = MembershipFactory(clinic=clinic, roles=list(roles))
+    return Person(membership, client_of(membership, scope))
+
+
+@pytest.fixture
+def clinic(db):
+    return ClinicFactory()
+
+
+@pytest.fixture
+def doctor(clinic) -> Person:
+    return person(clinic, Role.DOCTOR)
+
+
+@pytest.fixture
+def technician(clinic) -> Person:
+    return person(clinic, Role.TECHNICIAN)
+
+
+@pytest.fixture
+def admin(clinic) -> Person:
+    return person(clinic, Role.CLINIC_ADMIN)
+
+
+@pytest.fixture
+def everything(clinic) -> Person:
+    """Hold all roles, as a solo practitioner does."""
+    return person(clinic, *Role.values)
+
+
+@pytest.fixture
+def stranger(db) -> Person:
+    return person(ClinicFactory(), *Role.values)
+
+
+@pytest.fixture
+def nobody(db) -> APIClient:
+    return APIClient(raise_request_exception=False)
+
+
+def stored(kind: str, content_type: str) -> str:
+    return object_put(data=f"{kind} bytes".encode(), kind=kind, content_type=content_type)
+
+
+def world_of(clinic, author) -> SimpleNamespace:
+    """Make one of everything, with stored objects and a finished analysis."""
+    patient = PatientFactory(clinic=clinic)
+    study = StudyFactory(patient=patient)
+    image = StudyImageFactory(
+        study=study,
+        served_key=stored("served", "image/png"),
+        rendition_keys=[stored("renditions", "image/jpeg") for _ in range(2)],
+        thumbnail_key=stored("thumbnails", "image/jpeg"),
+        frame_count=2,
+    )
+    analysis = AnalysisFactory(
+        image=image, succeeded=True, heatmap_key=stored("heatmaps", "image/png")
+    )
+    finding = FindingFactory(analysis=analysis)
+    report = ReportFactory(study=study)
+    version = ReportVersionFactory(report=report, author=author)
+    return SimpleNamespace(
+        clinic=clinic,
+        patient=patient,
+        study=study,
+        image=image,
+        analysis=analysis,
+        finding=finding,
+        report=report,
+        version=version,
+    )
+
+
+@pytest.fixture
+def world(clinic, doctor) -> SimpleNamespace:
+    return world_of(clinic, doctor.user)
+
+
+@pytest.fixture
+def in_clinic(clinic):
+    """Return a scope in which the clinic's rows can be read."""
+    return lambda: clinic_scope(clinic.pk)

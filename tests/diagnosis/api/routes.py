@@ -1,0 +1,85 @@
+"""The API's routes as the URLconf has them, and a valid request for each."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+
+from diagnosis.api.urls import urlpatterns
+from tests.factories import PASSWORD
+
+PUBLIC = {"schema", "docs"}
+SAFE = {"get"}
+
+
+@dataclass(frozen=True)
+class Route:
+    """One method of one address."""
+
+    name: str
+    method: str
+    takes_id: bool
+
+    @property
+    def noun(self) -> str:
+        return self.name.split("-")[0]
+
+    @property
+    def is_safe(self) -> bool:
+        return self.method in SAFE
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.name}"
+
+    def url(self, pk: Any = None) -> str:
+        return reverse(f"api:{self.name}", args=[pk] if self.takes_id else [])
+
+
+def _routes() -> Iterator[Route]:
+    for pattern in urlpatterns:
+        name = pattern.name
+        if name in PUBLIC or name == "unknown":
+            continue
+        for method in pattern.callback.actions:
+            yield Route(name, method, "<uuid:pk>" in str(pattern.pattern))
+
+
+ROUTES = list(_routes())
+WITH_ID = [route for route in ROUTES if route.takes_id]
+
+
+def body(route: Route, world: Any) -> dict[str, Any]:
+    """Return keyword arguments of a request that a member of the world's clinic could send."""
+    # fmt: off
+    bodies: dict[str, Any] = {
+        "post patient-list": {"record_number": "N-1", "family_name": "New"},
+        "patch patient-detail": {"given_name": "Grace"},
+        "post patient-merge": {"into": str(world.patient.pk)},
+        "post patient-unmerge": {},
+        "post study-list": {"patient": str(world.patient.pk)},
+        "patch study-detail": {"priority": "stat"},
+        "post study-analyses": {},
+        "post study-move": {"patient": str(world.patient.pk)},
+        "post image-move": {"study": str(world.study.pk)},
+        "post report-list": {"study": str(world.study.pk)},
+        "patch report-detail": {"findings": "Changed."},
+        "post report-sign": {"password": PASSWORD},
+        "post report-amend": {"reason": "Typing error"},
+    }
+    # fmt: on
+    if str(route) == "post study-images":
+        return {"data": {"file": SimpleUploadedFile("x.png", b"no image")}, "format": "multipart"}
+    if route.is_safe:
+        return {}
+    return {"data": bodies[str(route)], "format": "json"}
+
+
+def send(client: Any, route: Route, world: Any, pk: Any = None, **headers: Any) -> Any:
+    """Send a valid request to the route, by default about the world's own object."""
+    if route.takes_id and pk is None:
+        pk = getattr(world, route.noun).pk
+    if str(route) == "patch report-detail":
+        headers.setdefault("HTTP_IF_MATCH", '"1-1-draft"')
+    return getattr(client, route.method)(route.url(pk), **body(route, world), **headers)

@@ -1,0 +1,187 @@
+"""Who gets what answer on which route: generated over the URLconf."""
+
+from uuid import uuid4
+
+import pytest
+
+from accounts.models import ApiToken, AuditEvent, Role
+from tests.diagnosis.api.conftest import API, client_of, person, world_of
+from tests.diagnosis.api.routes import ROUTES, WITH_ID, send
+from tests.factories import ClinicFactory, MembershipFactory, PatientFactory, StudyFactory
+
+pytestmark = pytest.mark.django_db
+UNSAFE = [route for route in ROUTES if not route.is_safe]
+
+
+def test_the_routes_are_those_of_the_contract():
+    assert {str(route) for route in ROUTES} == {
+        "get me",
+        "get patient-list",
+        "post patient-list",
+        "get patient-detail",
+        "patch patient-detail",
+        "post patient-merge",
+        "post patient-unmerge",
+        "get study-list",
+        "post study-list",
+        "get study-detail",
+        "patch study-detail",
+        "post study-images",
+        "post study-analyses",
+        "post study-move",
+        "get image-detail",
+        "get image-file",
+        "get image-rendition",
+        "get image-thumbnail",
+        "get image-heatmap",
+        "post image-move",
+        "get report-list",
+        "post report-list",
+        "get report-detail",
+        "patch report-detail",
+        "post report-sign",
+        "post report-amend",
+        "get report-pdf",
+        "get model-list",
+        "get audit-event-list",
+    }
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=str)
+def test_nobody_gets_401(route, nobody, world):
+    response = send(nobody, route, world)
+    assert response.status_code == 401
+    assert response.json()["code"] == "not_authenticated"
+    assert response.headers["WWW-Authenticate"] == "Token"
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=str)
+def test_wrong_token_gets_401(route, nobody, world):
+    response = send(nobody, route, world, HTTP_AUTHORIZATION="Token fs_wrong")
+    assert response.status_code == 401
+    assert response.json()["code"] == "invalid_token"
+
+
+@pytest.mark.parametrize("route", WITH_ID, ids=str)
+def test_stranger_gets_404_for_every_id_of_the_clinic(route, stranger, world):
+    response = send(stranger.client, route, world)
+    assert response.status_code == 404, response.content
+    assert response.json()["code"] == "not_found"
+
+
+@pytest.mark.parametrize("route", WITH_ID, ids=str)
+def test_foreign_and_missing_ids_cannot_be_told_apart(route, stranger, world):
+    foreign = send(stranger.client, route, world)
+    missing = send(stranger.client, route, world, pk=uuid4())
+    assert (foreign.status_code, foreign.content) == (missing.status_code, missing.content)
+
+
+@pytest.mark.parametrize("route", [r for r in ROUTES if not r.takes_id and r.is_safe], ids=str)
+def test_lists_show_nothing_of_another_clinic(route, stranger, world, in_clinic):
+    response = send(stranger.client, route, world)
+    assert response.status_code == 200
+    ids = {str(row.pk) for row in vars(world).values()}
+    assert not [pk for pk in ids if pk in response.content.decode()]
+
+
+@pytest.mark.parametrize("route", UNSAFE, ids=str)
+def test_read_token_changes_nothing(route, everything, world):
+    client = client_of(everything.membership, ApiToken.Scope.READ)
+    response = send(client, route, world)
+    assert response.status_code == 403
+    assert response.json()["code"] == "permission_denied"
+
+
+@pytest.mark.parametrize("route", [r for r in ROUTES if r.is_safe], ids=str)
+def test_read_token_reads(route, everything, world):
+    if route.name == "report-pdf":
+        return  # nothing is signed here; see test_reports
+    client = client_of(everything.membership, ApiToken.Scope.READ)
+    assert send(client, route, world).status_code == 200
+
+
+DENIED = [
+    ("post patient-list", Role.CLINIC_ADMIN, "patient.edit"),
+    ("patch patient-detail", Role.CLINIC_ADMIN, "patient.edit"),
+    ("post patient-merge", Role.TECHNICIAN, "patient.merge"),
+    ("post patient-unmerge", Role.TECHNICIAN, "patient.merge"),
+    ("post study-list", Role.CLINIC_ADMIN, "study.edit"),
+    ("patch study-detail", Role.CLINIC_ADMIN, "study.edit"),
+    ("post study-images", Role.CLINIC_ADMIN, "image.upload"),
+    ("post study-analyses", Role.CLINIC_ADMIN, "analysis.request"),
+    ("post study-move", Role.CLINIC_ADMIN, "image.move"),
+    ("post image-move", Role.CLINIC_ADMIN, "image.move"),
+    ("post report-list", Role.TECHNICIAN, "report.write"),
+    ("patch report-detail", Role.TECHNICIAN, "report.write"),
+    ("post report-sign", Role.TECHNICIAN, "report.sign"),
+    ("post report-amend", Role.TECHNICIAN, "report.write"),
+    ("get audit-event-list", Role.DOCTOR, "audit.view"),
+]
+
+
+def test_every_change_has_a_role_that_may_not():
+    assert {str(route) for route in UNSAFE} <= {name for name, _, _ in DENIED}
+
+
+@pytest.mark.parametrize(("name", "role", "action"), DENIED, ids=[case[0] for case in DENIED])
+def test_denied_action_gets_403_and_stays_in_the_audit_trail(name, role, action, clinic, world):
+    route = next(route for route in ROUTES if str(route) == name)
+    denied = person(clinic, role)
+    response = send(denied.client, route, world)
+    assert response.status_code == 403, response.content
+    assert response.json()["code"] == "permission_denied"
+    event = AuditEvent.objects.get(actor=denied.user, outcome=AuditEvent.Outcome.DENIED)
+    assert (event.action, event.clinic_id) == (action, clinic.pk)
+
+
+def test_ids_in_bodies_are_checked_as_those_in_addresses(doctor, world):
+    other = ClinicFactory()
+    foreign = world_of(other, MembershipFactory(clinic=other).user)
+    client = doctor.client
+    cases = [
+        ("studies/", {"patient": foreign.patient.pk}),
+        ("reports/", {"study": foreign.study.pk}),
+        (f"patients/{world.patient.pk}/merge/", {"into": foreign.patient.pk}),
+        (f"studies/{world.study.pk}/move/", {"patient": foreign.patient.pk}),
+        (f"images/{world.image.pk}/move/", {"study": foreign.study.pk}),
+    ]
+    for path, data in cases:
+        response = client.post(API + path, data)
+        assert (response.status_code, response.json()["code"]) == (404, "not_found"), path
+
+
+def test_filters_by_foreign_ids_find_nothing(stranger, world):
+    get = stranger.client.get
+    assert get(f"{API}studies/?patient={world.patient.pk}").json()["results"] == []
+    assert get(f"{API}reports/?study={world.study.pk}").json()["results"] == []
+
+
+def test_token_acts_in_its_own_clinic_only(doctor, world):
+    """A person in two clinics sees with each token the rows of one."""
+    other = ClinicFactory()
+    second = MembershipFactory(user=doctor.user, clinic=other)
+    mine = StudyFactory(patient=PatientFactory(clinic=other))
+    listed = client_of(second).get(f"{API}studies/").json()["results"]
+    assert [row["id"] for row in listed] == [str(mine.pk)]
+    assert client_of(second).get(f"{API}studies/{world.study.pk}/").status_code == 404
+
+
+def test_session_works_with_csrf_token_only(doctor, world):
+    client = type(doctor.client)(enforce_csrf_checks=True)
+    client.force_login(doctor.user)
+    assert client.get(f"{API}me/").json()["token"] is None
+    response = client.post(f"{API}patients/", {"record_number": "1", "family_name": "X"})
+    assert (response.status_code, response.json()["code"]) == (403, "permission_denied")
+
+
+def test_member_who_left_is_out_at_once(doctor, world):
+    doctor.membership.is_active = False
+    doctor.membership.save()
+    assert doctor.client.get(f"{API}studies/").status_code == 401
+
+
+def test_unknown_addresses_answer_json(doctor, nobody):
+    for path in ("nothing/", "patients/1/", "patients", "studies/%00/", "images/x/file/"):
+        response = doctor.client.get(API + path)
+        assert (response.status_code, response.json()["code"]) == (404, "not_found"), path
+        assert nobody.get(API + path).status_code == 401
