@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.support.browser import HOW_TO_GET_IT, chromium_path, launched
+from tests.support.rabbitmq import HOW_TO_GET_IT as HOW_TO_GET_RABBITMQ
+from tests.support.rabbitmq import is_installed, running
 
 NO_DATABASE = (
     "The tests need PostgreSQL and Redis. Run `make test`, or for a part of them:\n"
@@ -100,6 +102,15 @@ def redis():
     yield client
     client.flushall()
     client.close()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory) -> Iterator[str]:
+    """Return the URL of a real RabbitMQ."""
+    if not is_installed():
+        pytest.skip(HOW_TO_GET_RABBITMQ)
+    with running(tmp_path_factory.mktemp("rabbitmq")) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
