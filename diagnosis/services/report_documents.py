@@ -43,7 +43,7 @@ def report_document(
         OSError: an image could not be read from storage.
     """
     clinic = study.clinic
-    local = at.astimezone(ZoneInfo(clinic.time_zone))
+    local = at.astimezone(ZoneInfo(clinic.time_zone)).replace(microsecond=0)
     previous = version.number - 1 or None
     result: dict[str, Any] = study.result or {}
     return ReportDocument(
@@ -106,7 +106,10 @@ def _picture(image: StudyImage, entry: dict[str, Any], number: int) -> Picture:
         scale = rendition.width / image.width
     boxes = tuple(
         PictureBox(
-            *(value * scale for value in finding["box"]),
+            x=finding["box"][0] * scale,
+            y=finding["box"][1] * scale,
+            width=finding["box"][2] * scale,
+            height=finding["box"][3] * scale,
             certainty=Certainty(finding["certainty"]),
             probability=finding["probability"],
         )

@@ -8,6 +8,7 @@ simultaneous signatures win.
 
 import dataclasses
 import hashlib
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -242,7 +243,7 @@ def _check_revision(draft: ReportVersion, revision: int) -> None:
         )
 
 
-def _audit(actor: User, action: str, report: Report, study: Study, **details: object) -> None:
+def _audit(actor: User, action: str, report: Report, study: Study, **details: Any) -> None:
     audit_record(
         actor=actor,
         action=action,

@@ -1,6 +1,25 @@
 """Pages of patients, studies and reports."""
 
-from django.urls import URLPattern
+from django.urls import path
+
+from diagnosis.web import patients, reports, worklist
 
 app_name = "diagnosis"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("", worklist.worklist_page, name="worklist"),
+    path("worklist/rows/", worklist.worklist_rows, name="worklist-rows"),
+    path("patients/", patients.patient_list_page, name="patient-list"),
+    path("patients/new/", patients.patient_create_page, name="patient-create"),
+    path("patients/<uuid:pk>/", patients.patient_page, name="patient-detail"),
+    path("patients/<uuid:pk>/edit/", patients.patient_edit_page, name="patient-edit"),
+    path("patients/<uuid:pk>/merge/", patients.patient_merge_action, name="patient-merge"),
+    path("patients/<uuid:pk>/unmerge/", patients.patient_unmerge_action, name="patient-unmerge"),
+    path("studies/<uuid:pk>/report/", reports.report_create_action, name="report-create"),
+    path("reports/<uuid:pk>/", reports.report_page, name="report-detail"),
+    path("reports/<uuid:pk>/autosave/", reports.report_autosave, name="report-autosave"),
+    path("reports/<uuid:pk>/sign/", reports.report_sign_action, name="report-sign"),
+    path("reports/<uuid:pk>/amend/", reports.report_amend_action, name="report-amend"),
+    path("reports/<uuid:pk>/pdf/", reports.report_pdf_file, name="report-pdf"),
+    path("reports/<uuid:pk>/preview/", reports.report_preview_file, name="report-preview"),
+    path("verify/<str:sha256>/", reports.report_verify_page, name="report-verify"),
+]

@@ -1,0 +1,119 @@
+"""Forms of the pages; the rules are in the services."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from diagnosis.models import Patient, Priority, Study, Verdict
+
+
+class PatientForm(forms.ModelForm[Patient]):
+    """A patient's identity; uniqueness is decided by the service."""
+
+    class Meta:
+        model = Patient
+        fields = ["record_number", "family_name", "given_name", "birth_date", "sex"]
+        widgets = {
+            "birth_date": forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+            "record_number": forms.TextInput(attrs={"autocomplete": "off"}),
+            "family_name": forms.TextInput(attrs={"autocomplete": "off"}),
+            "given_name": forms.TextInput(attrs={"autocomplete": "off"}),
+        }
+
+    def validate_unique(self) -> None:
+        """Leave it to the service, which knows the clinic."""
+
+
+class StudyForm(forms.ModelForm[Study]):
+    """What is asked about a patient."""
+
+    class Meta:
+        model = Study
+        fields = ["clinical_question", "body_part", "side", "priority", "accession_number"]
+        widgets = {
+            "clinical_question": forms.Textarea(
+                attrs={"rows": 2, "placeholder": _("For example: fall on the outstretched hand")}
+            )
+        }
+
+    def validate_unique(self) -> None:
+        """Leave it to the service, which knows the clinic."""
+
+    def clean_priority(self) -> int:
+        """Return the priority as a number."""
+        return int(self.cleaned_data["priority"])
+
+
+class WorklistFilterForm(forms.Form):
+    """Filters of the worklist; everything is optional and lives in the address."""
+
+    q = forms.CharField(label=_("Search"), required=False, max_length=100)
+    verdict = forms.ChoiceField(
+        label=_("AI result"), required=False, choices=[("", _("Any result")), *Verdict.choices]
+    )
+    priority = forms.ChoiceField(
+        label=_("Priority"), required=False, choices=[("", _("Any priority")), *Priority.choices]
+    )
+    region = forms.ChoiceField(label=_("Region"), required=False)
+    date_from = forms.DateField(
+        label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"})
+    )
+    date_to = forms.DateField(
+        label=_("Until"), required=False, widget=forms.DateInput(attrs={"type": "date"})
+    )
+
+    def __init__(self, *args: Any, regions: list[tuple[str, Any]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["region"]
+        assert isinstance(field, forms.ChoiceField)  # noqa: S101 - declared above
+        field.choices = [("", _("Any region")), *regions]
+
+    def filters(self) -> dict[str, Any]:
+        """Return the valid filters; a broken one is ignored and shown at its field."""
+        self.is_valid()
+        return {name: value for name, value in self.cleaned_data.items() if value}
+
+
+class ReportForm(forms.Form):
+    """The draft's sections and the revision that was read."""
+
+    revision = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
+    technique = forms.CharField(label=_("Technique"), required=False, max_length=10000,
+                                widget=forms.Textarea(attrs={"rows": 2}))  # fmt: skip
+    comparison = forms.CharField(label=_("Comparison"), required=False, max_length=10000,
+                                 widget=forms.Textarea(attrs={"rows": 1}))  # fmt: skip
+    findings = forms.CharField(label=_("Findings"), required=False, max_length=20000,
+                               widget=forms.Textarea(attrs={"rows": 5}))  # fmt: skip
+    impression = forms.CharField(label=_("Impression"), required=False, max_length=10000,
+                                 widget=forms.Textarea(attrs={"rows": 2}))  # fmt: skip
+    recommendation = forms.CharField(label=_("Recommendation"), required=False, max_length=10000,
+                                     widget=forms.Textarea(attrs={"rows": 2}))  # fmt: skip
+
+
+class SignForm(forms.Form):
+    """Proof that it is the signer who signs."""
+
+    password = forms.CharField(
+        label=_("Your password"),
+        required=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+    otp = forms.CharField(
+        label=_("or a code of your authenticator"),
+        required=False,
+        max_length=10,
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"}),
+    )
+
+
+class RecordNumberForm(forms.Form):
+    """Names another patient of the clinic by record number."""
+
+    record_number = forms.CharField(label=_("Record number of the right patient"), max_length=64)
+
+
+class StudyChoiceForm(forms.Form):
+    """Names another study of the clinic by its id, as in its address."""
+
+    study = forms.UUIDField(label=_("Study"))

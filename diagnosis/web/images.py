@@ -1,0 +1,85 @@
+"""The bytes of images, each checked and audited, and moving a misplaced one."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpResponseBase
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from diagnosis.models import StudyImage
+from diagnosis.selectors import image_get, study_get
+from diagnosis.selectors.pages import image_heatmap_key
+from diagnosis.services.reading import image_open
+from diagnosis.services.studies import image_move
+from diagnosis.storage import object_response
+from diagnosis.web.doors import MemberRequest, member_required, tell_and_go
+from diagnosis.web.forms import StudyChoiceForm
+from fracture_site.common.errors import DomainError
+
+
+@member_required
+@require_safe
+def image_rendition(request: MemberRequest, pk: UUID) -> HttpResponseBase:
+    """A web-size JPEG of one frame."""
+    image = _opened(request, pk, "rendition")
+    frame = request.GET.get("frame", "0")
+    if not frame.isdecimal() or int(frame) >= len(image.rendition_keys):
+        raise Http404
+    return object_response(key=image.rendition_keys[int(frame)], content_type="image/jpeg")
+
+
+@member_required
+@require_safe
+def image_thumbnail(request: MemberRequest, pk: UUID) -> HttpResponseBase:
+    """A small JPEG for lists."""
+    image = _opened(request, pk, "thumbnail")
+    return object_response(key=image.thumbnail_key, content_type="image/jpeg")
+
+
+@member_required
+@require_safe
+def image_heatmap(request: MemberRequest, pk: UUID) -> HttpResponseBase:
+    """The newest result's heatmap, a small grey PNG over the whole image."""
+    image = _opened(request, pk, "heatmap")
+    key = image_heatmap_key(user=request.user, image=image)
+    if not key:
+        raise Http404
+    return object_response(key=key, content_type="image/png")
+
+
+@member_required
+@require_safe
+def image_file(request: MemberRequest, pk: UUID) -> HttpResponseBase:
+    """The sanitised copy at full depth, as a download."""
+    image = _opened(request, pk, "file")
+    suffix = "dcm" if image.served_content_type == "application/dicom" else "png"
+    return object_response(
+        key=image.served_key,
+        content_type=image.served_content_type,
+        download_name=f"{image.pk}.{suffix}",
+    )
+
+
+@member_required
+@require_POST
+def image_move_action(request: MemberRequest, pk: UUID) -> HttpResponseBase:
+    """Move an image to the study it belongs to."""
+    image = image_get(user=request.user, pk=pk)
+    form = StudyChoiceForm(request.POST)
+    if not form.is_valid():
+        raise Http404
+    study = study_get(user=request.user, pk=form.cleaned_data["study"])
+    try:
+        image_move(actor=request.user, image=image, study=study)
+    except DomainError as error:
+        return tell_and_go(request, error, "diagnosis:study-detail", image.study_id)
+    messages.success(request, _("The image was moved."))
+    return redirect("diagnosis:study-detail", study.pk)
+
+
+def _opened(request: MemberRequest, pk: UUID, what: str) -> StudyImage:
+    image = image_get(user=request.user, pk=pk)
+    image_open(actor=request.user, image=image, what=what)
+    return image

@@ -1,0 +1,138 @@
+"""Pages about patients."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import Http404, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from diagnosis.models import Patient
+from diagnosis.selectors import patient_get, patient_list
+from diagnosis.selectors.pages import patient_studies
+from diagnosis.services.patients import (
+    patient_create,
+    patient_merge,
+    patient_unmerge,
+    patient_update,
+)
+from diagnosis.web.doors import MemberRequest, form_refused, member_required, tell_and_go
+from diagnosis.web.forms import PatientForm, RecordNumberForm
+from fracture_site.common.errors import DomainError
+
+PAGE_ROWS = 50
+
+
+@member_required
+@require_safe
+def patient_list_page(request: MemberRequest) -> HttpResponse:
+    """Search as you type; htmx asks for the rows alone."""
+    q = request.GET.get("q", "")[:100]
+    page = Paginator(patient_list(user=request.user, q=q), PAGE_ROWS).get_page(
+        request.GET.get("page")
+    )
+    partial = request.htmx and not request.htmx.boosted  # type: ignore[attr-defined]
+    template = "diagnosis/_patient_rows.html" if partial else "diagnosis/patient_list.html"
+    context = {"section": "patients", "page": page, "q": q, "search_query": q}
+    return render(request, template, context)
+
+
+@member_required
+@require_http_methods(["GET", "POST"])
+def patient_create_page(request: MemberRequest) -> HttpResponseBase:
+    """Register a patient, then go on to the study."""
+    form = PatientForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            patient = patient_create(
+                actor=request.user, clinic_id=request.membership.clinic_id, **form.cleaned_data
+            )
+        except DomainError as error:
+            form_refused(form, error)
+        else:
+            return redirect("diagnosis:patient-detail", patient.pk)
+    context = {"section": "patients", "form": form}
+    return render(request, "diagnosis/patient_form.html", context, status=_status(form))
+
+
+@member_required
+@require_safe
+def patient_page(request: MemberRequest, pk: UUID) -> HttpResponse:
+    """Identity, studies, and the way to a new one."""
+    patient = patient_get(user=request.user, pk=pk)
+    context = {
+        "section": "patients",
+        "patient": patient,
+        "studies": patient_studies(user=request.user, patient=patient),
+        "merge_form": RecordNumberForm(),
+    }
+    return render(request, "diagnosis/patient_detail.html", context)
+
+
+@member_required
+@require_http_methods(["GET", "POST"])
+def patient_edit_page(request: MemberRequest, pk: UUID) -> HttpResponseBase:
+    """Correct a patient's identity."""
+    patient = patient_get(user=request.user, pk=pk)
+    form = PatientForm(request.POST or None, initial=_identity(patient))
+    if request.method == "POST" and form.is_valid():
+        try:
+            patient_update(actor=request.user, patient=patient, **form.cleaned_data)
+        except DomainError as error:
+            form_refused(form, error)
+        else:
+            messages.success(request, _("Saved."))
+            return redirect("diagnosis:patient-detail", patient.pk)
+    context = {"section": "patients", "form": form, "patient": patient}
+    return render(request, "diagnosis/patient_form.html", context, status=_status(form))
+
+
+@member_required
+@require_POST
+def patient_merge_action(request: MemberRequest, pk: UUID) -> HttpResponseBase:
+    """Merge this patient into the one with the given record number."""
+    patient = patient_get(user=request.user, pk=pk)
+    form = RecordNumberForm(request.POST)
+    target = patient_by_record_number(request, form)
+    try:
+        patient_merge(actor=request.user, source=patient, target=target)
+    except DomainError as error:
+        return tell_and_go(request, error, "diagnosis:patient-detail", patient.pk)
+    messages.success(request, _("Merged. You can undo this on the merged patient's page."))
+    return redirect("diagnosis:patient-detail", target.pk)
+
+
+@member_required
+@require_POST
+def patient_unmerge_action(request: MemberRequest, pk: UUID) -> HttpResponseBase:
+    """Undo a merge."""
+    patient = patient_get(user=request.user, pk=pk)
+    try:
+        patient_unmerge(actor=request.user, patient=patient)
+    except DomainError as error:
+        return tell_and_go(request, error, "diagnosis:patient-detail", patient.pk)
+    messages.success(request, _("The merge is undone."))
+    return redirect("diagnosis:patient-detail", patient.pk)
+
+
+def patient_by_record_number(request: MemberRequest, form: RecordNumberForm) -> Patient:
+    """Return the clinic's patient that a form names."""
+    if not form.is_valid():
+        raise Http404
+    found = patient_list(user=request.user).filter(
+        record_number=form.cleaned_data["record_number"].strip()
+    )
+    patient = found.first()
+    if patient is None:
+        raise Http404
+    return patient
+
+
+def _identity(patient: Patient) -> dict[str, object]:
+    return {name: getattr(patient, name) for name in PatientForm.Meta.fields}
+
+
+def _status(form: PatientForm) -> int:
+    return 422 if form.errors else 200

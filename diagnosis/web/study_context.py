@@ -1,0 +1,101 @@
+"""What the study page shows, gathered in a fixed number of queries."""
+
+from typing import Any
+
+from django.urls import reverse
+
+from diagnosis.models import Analysis, Finding, ReportVersion, Study, StudyImage
+from diagnosis.models.regions import region_label
+from diagnosis.selectors import earlier_studies, study_images
+from diagnosis.selectors.pages import queue_position
+from diagnosis.web.doors import MemberRequest
+from diagnosis.web.forms import RecordNumberForm, ReportForm, SignForm
+from diagnosis.web.words import error_text, reason_texts, warning_texts
+
+EARLIER_SHOWN = 8
+
+
+def study_context(request: MemberRequest, study: Study) -> dict[str, Any]:
+    """Return the template's context; ``?image=`` chooses the picture."""
+    user = request.user
+    images = [_image_view(image) for image in study_images(user=user, study=study)]
+    chosen = request.GET.get("image", "")
+    selected = next((view for view in images if view["id"] == chosen), _most_urgent(images))
+    return {
+        "section": "worklist",
+        "study": study,
+        "images": images,
+        "selected": selected,
+        "result": study.result or {},
+        "region": region_label(study.region) if study.region else "",
+        "earlier": list(earlier_studies(user=user, study=study)[:EARLIER_SHOWN]),
+        "ahead": queue_position(user=user, study=study),
+        "move_form": RecordNumberForm(),
+        **_report(request, study),
+    }
+
+
+def _most_urgent(images: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the image with the highest probability, the first one when none has any."""
+    return max(images, key=lambda view: view["probability"] or 0.0, default=None)
+
+
+def _image_view(image: StudyImage) -> dict[str, Any]:
+    newest, result = image.newest_analysis, image.newest_result
+    boxes = [_box(finding) for finding in result.findings.all()] if result else []
+    rendition = reverse("diagnosis:image-rendition", args=[image.pk])
+    return {
+        "id": str(image.pk),
+        "image": image,
+        "newest": newest,
+        "analysis": result,
+        "probability": result.probability if result else None,
+        "region": region_label(result.region) if result and result.region else "",
+        "reasons": reason_texts(result.reasons) if result else [],
+        "warnings": warning_texts({*image.warnings, *(result.warnings if result else ())}),
+        "failure": error_text(newest.error_code)
+        if newest and newest.status == Analysis.Status.FAILED
+        else "",
+        "marks": {"width": image.width, "height": image.height, "boxes": boxes},
+        "rendition_url": rendition,
+        "frames": len(image.rendition_keys),
+        "frame_url": rendition + "?frame={frame}",
+        "heatmap_url": reverse("diagnosis:image-heatmap", args=[image.pk])
+        if result and result.heatmap_key
+        else "",
+    }
+
+
+def _box(finding: Finding) -> dict[str, Any]:
+    return {
+        "id": str(finding.pk),
+        "box": [finding.x, finding.y, finding.width, finding.height],
+        "certainty": finding.certainty,
+        "probability": finding.probability,
+    }
+
+
+def _report(request: MemberRequest, study: Study) -> dict[str, Any]:
+    """Return the report's newest version, its history, and the forms that fit its state."""
+    report = getattr(study, "report", None)
+    if report is None:
+        return {"report": None}
+    versions = list(
+        ReportVersion.objects.for_user(request.user)
+        .filter(report=report)
+        .select_related("author", "signed_by")
+        .order_by("-number")
+    )
+    newest = versions[0]
+    draft = newest if newest.status == ReportVersion.Status.DRAFT else None
+    fields = ("revision", "technique", "comparison", "findings", "impression", "recommendation")
+    initial = {name: getattr(draft, name) for name in fields} if draft else None
+    return {
+        "report": report,
+        "versions": versions,
+        "newest": newest,
+        "draft": draft,
+        "report_form": ReportForm(initial=initial) if draft else None,
+        "sign_form": SignForm() if draft else None,
+        "signed": next((v for v in versions if v.status == ReportVersion.Status.SIGNED), None),
+    }
