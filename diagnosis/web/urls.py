@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from diagnosis.web import patients, reports, worklist
+from diagnosis.web import images, patients, reports, studies, worklist
 
 app_name = "diagnosis"
 urlpatterns = [
@@ -14,7 +14,19 @@ urlpatterns = [
     path("patients/<uuid:pk>/edit/", patients.patient_edit_page, name="patient-edit"),
     path("patients/<uuid:pk>/merge/", patients.patient_merge_action, name="patient-merge"),
     path("patients/<uuid:pk>/unmerge/", patients.patient_unmerge_action, name="patient-unmerge"),
+    path("studies/new/", studies.study_create_page, name="study-create"),
+    path("studies/<uuid:pk>/", studies.study_page, name="study-detail"),
+    path("studies/<uuid:pk>/edit/", studies.study_edit_page, name="study-edit"),
+    path("studies/<uuid:pk>/status/", studies.study_status, name="study-status"),
+    path("studies/<uuid:pk>/upload/", studies.study_upload, name="study-upload"),
+    path("studies/<uuid:pk>/analyses/", studies.study_reanalyse, name="study-reanalyse"),
+    path("studies/<uuid:pk>/move/", studies.study_move_action, name="study-move"),
     path("studies/<uuid:pk>/report/", reports.report_create_action, name="report-create"),
+    path("images/<uuid:pk>/move/", images.image_move_action, name="image-move"),
+    path("images/<uuid:pk>/rendition/", images.image_rendition, name="image-rendition"),
+    path("images/<uuid:pk>/thumbnail/", images.image_thumbnail, name="image-thumbnail"),
+    path("images/<uuid:pk>/heatmap/", images.image_heatmap, name="image-heatmap"),
+    path("images/<uuid:pk>/file/", images.image_file, name="image-file"),
     path("reports/<uuid:pk>/", reports.report_page, name="report-detail"),
     path("reports/<uuid:pk>/autosave/", reports.report_autosave, name="report-autosave"),
     path("reports/<uuid:pk>/sign/", reports.report_sign_action, name="report-sign"),

@@ -1,0 +1,19 @@
+/* The study page: after an upload the new images are shown, but a refusal stays to be read. */
+
+document.addEventListener("upload:finished", (event) => {
+  const { accepted, refused, lost } = event.detail;
+  if (!accepted) return;
+  const fresh = document.querySelector("[data-new-images]");
+  if (refused || lost) fresh.hidden = false;
+  else window.location.assign(window.location.pathname);
+});
+
+/* The status poll would reload the page under a half-read refusal or a half-typed report. */
+document.addEventListener("htmx:beforeOnLoad", (event) => {
+  if (event.detail.xhr.getResponseHeader("HX-Refresh") !== "true") return;
+  const busy = document.querySelector("[data-upload-rows]")?.children.length || document.activeElement?.closest("#report-form");
+  if (!busy) return;
+  event.preventDefault();
+  document.querySelector("[data-new-images]").hidden = false;
+  document.getElementById("study-status")?.remove();
+});
