@@ -1,6 +1,7 @@
-"""Audited reads: who opened which study and image."""
+"""Audited reads: who opened which study, image and report."""
 
 from typing import Final
+from uuid import UUID
 
 from django.core.cache import cache
 from django.db import transaction
@@ -9,7 +10,7 @@ from redis.exceptions import RedisError
 from accounts.audit import audit_record
 from accounts.models import User
 from accounts.policy import Action, require
-from diagnosis.models import Study, StudyImage
+from diagnosis.models import Report, Study, StudyImage
 
 # A page asks for the same picture again and again: one event says it for this long.
 QUIET_SECONDS: Final = 300
@@ -17,9 +18,16 @@ _REPEATED: Final = frozenset({"rendition", "thumbnail", "heatmap"})
 
 
 @transaction.atomic
-def study_open(*, actor: User, study: Study) -> None:
-    """Record that a person opened a study; call it once an opening, not for each poll."""
+def study_open(*, actor: User, study: Study, polled: bool = False) -> None:
+    """Record that a person opened a study; call it once an opening, not for each poll.
+
+    ``polled`` is for programs, which ask again until there is a result: they are
+    recorded once in five minutes.
+    """
     require(user=actor, action=Action.STUDY_VIEW, clinic_id=study.clinic_id)
+    key = _key(actor, study.pk, "study")
+    if polled and _is_quiet(key):
+        return
     audit_record(
         actor=actor,
         action="study.open",
@@ -27,6 +35,25 @@ def study_open(*, actor: User, study: Study) -> None:
         target=study,
         patient_id=study.patient_id,
     )
+    if polled:
+        transaction.on_commit(lambda: _be_quiet(key), robust=True)
+
+
+@transaction.atomic
+def report_open(*, actor: User, report: Report) -> None:
+    """Record that a person read a report's texts; once in five minutes."""
+    require(user=actor, action=Action.REPORT_VIEW, clinic_id=report.clinic_id)
+    key = _key(actor, report.pk, "report")
+    if _is_quiet(key):
+        return
+    audit_record(
+        actor=actor,
+        action="report.open",
+        clinic_id=report.clinic_id,
+        target=report,
+        patient_id=report.study.patient_id,
+    )
+    transaction.on_commit(lambda: _be_quiet(key), robust=True)
 
 
 @transaction.atomic
@@ -37,7 +64,7 @@ def image_open(*, actor: User, image: StudyImage, what: str) -> None:
     minutes a person and image) or ``file`` (recorded each time).
     """
     require(user=actor, action=Action.STUDY_VIEW, clinic_id=image.clinic_id)
-    key = f"opened/{actor.pk}/{getattr(actor, 'acting_token_id', None)}/{image.pk}/{what}"
+    key = _key(actor, image.pk, what)
     if what in _REPEATED and _is_quiet(key):
         return
     audit_record(
@@ -51,6 +78,10 @@ def image_open(*, actor: User, image: StudyImage, what: str) -> None:
     )
     if what in _REPEATED:
         transaction.on_commit(lambda: _be_quiet(key), robust=True)
+
+
+def _key(actor: User, pk: UUID, what: str) -> str:
+    return f"opened/{actor.pk}/{getattr(actor, 'acting_token_id', None)}/{pk}/{what}"
 
 
 def _is_quiet(key: str) -> bool:

@@ -27,6 +27,7 @@ from diagnosis.api.serializers.reports import (
 )
 from diagnosis.models import Report, ReportVersion
 from diagnosis.selectors import report_get, report_list, study_get
+from diagnosis.services.reading import report_open
 from diagnosis.services.reports import (
     report_amend,
     report_create,
@@ -100,6 +101,7 @@ class ReportViewSet(mixins.ListModelMixin, ClinicViewSet[Report]):
     )
     def retrieve(self, _request: Request, pk: UUID) -> Response:
         """Return one report."""
+        report_open(actor=self.actor, report=report_get(user=self.actor, pk=pk))
         return self._answer(pk)
 
     @operation(

@@ -93,7 +93,7 @@ class StudyViewSet(mixins.ListModelMixin, ClinicViewSet[Study]):
     )
     def retrieve(self, _request: Request, pk: UUID) -> Response:
         """Return one study."""
-        study_open(actor=self.actor, study=study_get(user=self.actor, pk=pk))
+        study_open(actor=self.actor, study=study_get(user=self.actor, pk=pk), polled=True)
         return self._answer(pk)
 
     @operation(

@@ -124,13 +124,16 @@ def test_every_change_has_a_role_that_may_not():
 
 
 @pytest.mark.parametrize(("name", "role", "action"), DENIED, ids=[case[0] for case in DENIED])
-def test_denied_action_gets_403_and_stays_in_the_audit_trail(name, role, action, clinic, world):
+def test_denied_action_gets_403_and_stays_in_the_audit_trail(
+    name, role, action, clinic, world, in_clinic
+):
     route = next(route for route in ROUTES if str(route) == name)
     denied = person(clinic, role)
     response = send(denied.client, route, world)
     assert response.status_code == 403, response.content
     assert response.json()["code"] == "permission_denied"
-    event = AuditEvent.objects.get(actor=denied.user, outcome=AuditEvent.Outcome.DENIED)
+    with in_clinic():
+        event = AuditEvent.objects.get(actor=denied.user, outcome=AuditEvent.Outcome.DENIED)
     assert (event.action, event.clinic_id) == (action, clinic.pk)
 
 
