@@ -98,7 +98,7 @@ define install
 		Installing) what='unpacking ...';; \
 		*) continue;; \
 	esac; [ ! -t 1 ] || printf '\r  %3d packages  %-40.40s' "$$count" "$$what"; done; \
-	if [ -t 1 ]; then printf '\r%60s\r' ''; fi; [ -e .venv/failed ] || echo "  $$count packages installed"; }
+	if [ -t 1 ]; then printf '\r%60s\r' ''; fi; [ -e .venv/failed ] || [ "$$count" = 0 ] || echo "  $$count packages installed"; }
 @[ ! -e .venv/failed ] || { rm -f .venv/failed; grep -v '^WARNING' .venv/pip-errors; \
 	echo 'Installing failed; the reason is above. Usual reasons: no network or a proxy, a full'; \
 	echo 'disk, or no wheel for this platform. Run the same command again to continue.'; exit 1; }

@@ -8,7 +8,7 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,7 @@ class Setup:
     env: Mapping[str, str]
     log: Path
     signals: processes.StopSignals
+    tick: Callable[[], None]
 
     def manage(self, *arguments: str) -> None:
         """Run ``manage.py``; its output goes to the log.
@@ -49,6 +50,7 @@ class Setup:
         try:
             while process.poll() is None:
                 self.signals.pause(1.0)
+                self.tick()
         finally:
             processes.stop(process, grace_s=5)
         if process.returncode != 0:
@@ -101,11 +103,11 @@ def _demo(options: Options, console: Console, signals: processes.StopSignals) ->
             certificates = tls.ensure_certificates(ROOT / "var" / "tls", list(dict.fromkeys(names)))
         private_folder(options.logs)
         env = demo_environment(options, urls, certificates)
-        setup = Setup(env, options.logs / "setup.log", signals)
-        with console.step("Database"):
-            # Only this command knows the owner's password.
-            owner = env | {"DATABASE_OWNER_URL": urls["DATABASE_OWNER_URL"]}
-            Setup(owner, setup.log, signals).manage("db_migrate")
+        setup = Setup(env, options.logs / "setup.log", signals, console.tick)
+        # Only this command knows the owner's password.
+        owner = env | {"DATABASE_OWNER_URL": urls["DATABASE_OWNER_URL"]}
+        as_owner = Setup(owner, setup.log, signals, console.tick)
+        _migrate(as_owner, console, options.data / "migrated")
         _collect_static(setup, console, Path(env["STATIC_ROOT"]))
         procfile = (ROOT / "Procfile").read_text()
         if certificates:
@@ -120,7 +122,7 @@ def _demo(options: Options, console: Console, signals: processes.StopSignals) ->
                 "seed_demo", "--base-url", options.base_url, "--output", str(accounts), *images
             )
         with console.step("Waiting until it answers"):
-            wait_until_ready(options, certificates, programs, signals)
+            wait_until_ready(options, certificates, programs, signals, console.tick)
         console.summary(accounts, logs=options.logs)
         if certificates:
             console.phone_help(
@@ -156,19 +158,39 @@ def _check(options: Options) -> None:
                 ) from error
 
 
+def _migrate(setup: Setup, console: Console, stamp: Path) -> None:
+    """Migrate when a migration or a library changed since the last time."""
+    sources = [ROOT / "requirements.txt", ROOT / "accounts" / "row_security.py"]
+    sources += (ROOT / "accounts").rglob("migrations/*.py")
+    sources += (ROOT / "diagnosis").rglob("migrations/*.py")
+    given = "DATABASE_URL" in os.environ or "DATABASE_OWNER_URL" in os.environ
+    if not given and _is_fresh(stamp, sources):
+        return  # a database of ours changes only here
+    with console.step("Database"):
+        setup.manage("db_migrate")
+        stamp.write_text(_fingerprint(sources))
+
+
 def _collect_static(setup: Setup, console: Console, target: Path) -> None:
     """Collect when a static file or a library changed since the last time."""
-    sources = [ROOT / "requirements.txt", *sorted((ROOT / "static").rglob("*"))]
-    digest = hashlib.sha256(str(ROOT).encode())
-    for path in sources:
-        found = path.stat()
-        digest.update(f"{path} {found.st_size} {found.st_mtime_ns}\n".encode())
-    stamp = target / ".collected"
-    if stamp.exists() and stamp.read_text() == digest.hexdigest():
+    sources = [ROOT / "requirements.txt", *(ROOT / "static").rglob("*")]
+    if _is_fresh(target / ".collected", sources):
         return
     with console.step("Static files"):
         setup.manage("collectstatic", "--no-input", "--clear")
-        stamp.write_text(digest.hexdigest())
+        (target / ".collected").write_text(_fingerprint(sources))
+
+
+def _is_fresh(stamp: Path, sources: Sequence[Path]) -> bool:
+    return stamp.exists() and stamp.read_text() == _fingerprint(sources)
+
+
+def _fingerprint(sources: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(sources):
+        found = path.stat()
+        digest.update(f"{path} {found.st_size} {found.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 def _reset(options: Options, console: Console) -> None:

@@ -14,6 +14,10 @@ import segno
 class Console:
     """Writes to the terminal; everything longer goes to log files."""
 
+    def __init__(self) -> None:
+        self._step = ""
+        self._begin = 0.0
+
     def line(self, text: str = "") -> None:
         """Print one line at once, also into a pipe."""
         sys.stdout.write(f"{text}\n")
@@ -22,15 +26,23 @@ class Console:
     @contextmanager
     def step(self, text: str) -> Iterator[None]:
         """Show a step while it runs and how long it took."""
+        self._step, self._begin = text, time.monotonic()
         sys.stdout.write(f"  {text} ... ")
         sys.stdout.flush()
-        begin = time.monotonic()
         try:
             yield
         except BaseException:
             self.line("stopped")
             raise
-        self.line(f"{time.monotonic() - begin:.1f} s")
+        self.tick(decimals=1)
+        self.line("" if sys.stdout.isatty() else f"{time.monotonic() - self._begin:.1f} s")
+
+    def tick(self, *, decimals: int = 0) -> None:
+        """Show on a terminal how long the present step has been running."""
+        if sys.stdout.isatty():
+            elapsed = time.monotonic() - self._begin
+            sys.stdout.write(f"\r  {self._step} ... {elapsed:.{decimals}f} s ")
+            sys.stdout.flush()
 
     def summary(self, accounts_file: Path, *, logs: Path) -> None:
         """Print where the site is and who can sign in."""

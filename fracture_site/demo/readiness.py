@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import ssl
 import time
+from collections.abc import Callable
 
 from fracture_site.datafolder import DataFolderError
 from fracture_site.demo.configuration import Options
@@ -23,6 +24,7 @@ def wait_until_ready(
     certificates: Certificates | None,
     programs: Supervisor,
     signals: StopSignals,
+    tick: Callable[[], None],
 ) -> None:
     """Return as soon as ``/readyz`` answers 200.
 
@@ -38,6 +40,7 @@ def wait_until_ready(
             if status == http.HTTPStatus.OK:
                 return
         signals.pause(0.2)
+        tick()
     raise NotReadyError(
         f"{options.base_url}/readyz does not answer 200 ({answer[:300]}). "
         f"The end of {options.logs / 'web.log'}:\n{tail(options.logs / 'web.log')}"
