@@ -57,7 +57,7 @@ export class Viewer {
     this.svg = this.part("marks");
     this.marks = JSON.parse(document.getElementById(root.dataset.marks)?.textContent || "{}");
     this.boxes = this.marks.boxes ?? [];
-    this.frames = this.marks.frames ?? [];
+    this.frames = Math.max(1, Number(root.dataset.frames || 1));
     this.view = { scale: 1, x: 0, y: 0 };
     this.pointers = new Map();
     this.frame = 0;
@@ -210,7 +210,8 @@ export class Viewer {
     const visible = this.showBoxes ? this.boxes.filter((mark) => (mark.frame ?? 0) === this.frame) : [];
     this.svg.replaceChildren(
       ...visible.map((mark, index) => {
-        const place = { x: x + mark.x * scale, y: y + mark.y * scale, width: mark.width * scale, height: mark.height * scale };
+        const [left, top, width, height] = mark.box;
+        const place = { x: x + left * scale, y: y + top * scale, width: width * scale, height: height * scale };
         return this.#markElement(mark, place, index + 1);
       }),
     );
@@ -261,14 +262,14 @@ export class Viewer {
     this.focused = id;
     this.toggleBoxes(true);
     if (mark.frame !== undefined && mark.frame !== this.frame) this.setFrame(mark.frame);
-    const { x, y, width, height } = mark;
+    const [left, top, width, height] = mark.box;
     const { clientWidth, clientHeight } = this.stage;
     const around = Math.min(clientWidth / (width * 3), clientHeight / (height * 3));
     const scale = clamp(around, this.#fitScale(), Math.max(2, this.#fitScale()));
     this.view = {
       scale,
-      x: clientWidth / 2 - (x + width / 2) * scale,
-      y: clientHeight / 2 - (y + height / 2) * scale,
+      x: clientWidth / 2 - (left + width / 2) * scale,
+      y: clientHeight / 2 - (top + height / 2) * scale,
     };
     this.isFitted = scale <= this.#fitScale() * 1.001;
     this.#draw();
@@ -304,16 +305,17 @@ export class Viewer {
   }
 
   setFrame(frame) {
-    const count = Math.max(1, this.frames.length);
-    const wanted = clamp(Math.round(frame), 0, count - 1);
+    const wanted = clamp(Math.round(frame), 0, this.frames - 1);
     if (wanted === this.frame) return;
     this.frame = wanted;
     const slider = this.part("frame");
     if (slider) slider.value = wanted;
     const number = this.part("frame-number");
-    if (number) number.textContent = `${wanted + 1} / ${count}`;
+    if (number) number.textContent = `${wanted + 1} / ${this.frames}`;
     this.canvas.hidden = !this.heatmapOn || wanted > 0; // the heatmap belongs to the first frame
-    this.load(this.frames[wanted]);
+    // Django writes "{frame}" into an address as it is or percent-encoded.
+    const address = this.root.dataset.frameUrl.replace(/\{frame\}|%7Bframe%7D/i, String(wanted));
+    this.load(wanted === 0 ? this.root.dataset.image : address);
     this.#draw();
   }
 
