@@ -9,10 +9,16 @@ from accounts.services.invitations import (
 from accounts.services.members import (
     member_deactivate,
     member_grant,
+    member_override,
     member_reactivate,
     member_update,
 )
-from accounts.services.tokens import token_create, token_revoke, token_touch
+from accounts.services.tokens import (
+    token_create,
+    token_override_revoke,
+    token_revoke,
+    token_touch,
+)
 
 __all__ = [
     "SESSION_KEY",
@@ -24,9 +30,11 @@ __all__ = [
     "invitation_revoke",
     "member_deactivate",
     "member_grant",
+    "member_override",
     "member_reactivate",
     "member_update",
     "token_create",
+    "token_override_revoke",
     "token_revoke",
     "token_touch",
 ]

@@ -48,11 +48,7 @@ def member_deactivate(*, actor: User, membership: Membership) -> Membership:
         member.is_active = False
         member.save(update_fields=["is_active"])
         _keep_an_admin(member.clinic_id)
-        # Coming back must not bring forgotten keys back to life.
-        ended = ApiToken.objects.filter(membership=member, revoked_at=None).update(
-            revoked_at=timezone.now()
-        )
-        _record(actor, "member.deactivate", member, tokens_revoked=ended)
+        _record(actor, "member.deactivate", member, tokens_revoked=_end_tokens(member))
     return member
 
 
@@ -88,6 +84,34 @@ def member_grant(*, actor: User, user: User, clinic_id: UUID, roles: Sequence[st
         )
         _record(actor, "member.grant", member, roles=member.roles)
     return member
+
+
+def member_override(
+    *, actor: User, membership: Membership, roles: Sequence[str], is_active: bool
+) -> Membership:
+    """Let a site administrator set a membership, also the last administrator's.
+
+    Raises:
+        PermissionDenied: ``actor`` is no site administrator.
+        DomainError: ``roles_invalid``.
+    """
+    require_site_admin(actor)
+    with clinic_scope(membership.clinic_id):
+        Clinic.objects.select_for_update().get(pk=membership.clinic_id)
+        member = Membership.objects.get(pk=membership.pk)
+        member.roles, member.is_active = roles_sorted(roles), is_active
+        member.save(update_fields=["roles", "is_active"])
+        if not is_active:
+            _end_tokens(member)
+        _record(actor, "member.override", member, roles=member.roles, is_active=is_active)
+    return member
+
+
+def _end_tokens(member: Membership) -> int:
+    """Revoke the member's tokens: coming back must not bring forgotten keys back to life."""
+    return ApiToken.objects.filter(membership=member, revoked_at=None).update(
+        revoked_at=timezone.now()
+    )
 
 
 def _locked(actor: User, membership: Membership) -> Membership:

@@ -2,6 +2,7 @@
 
 import secrets
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
@@ -12,6 +13,8 @@ from accounts.audit import audit_record
 from accounts.models import ApiToken, Membership, User
 from accounts.policy import Action, ActionDeniedError, allowed_actions, require
 from accounts.selectors import secret_hash
+from accounts.services.clinics import require_site_admin
+from accounts.tenancy import clinic_scope
 from fracture_site.common.errors import DomainError
 
 PREFIX = "fs_"
@@ -72,6 +75,22 @@ def token_revoke(*, actor: User, token: ApiToken) -> None:
     own = token.membership.user_id == actor.pk and Action.TOKEN_MANAGE in allowed
     if not own and Action.MEMBER_MANAGE not in allowed:
         raise ActionDeniedError(Action.TOKEN_MANAGE)
+    _end(actor, token, clinic_id)
+
+
+def token_override_revoke(*, actor: User, token: ApiToken) -> None:
+    """Let a site administrator end a token of any clinic; the clinic reads it in its trail.
+
+    Raises:
+        PermissionDenied: ``actor`` is no site administrator.
+    """
+    require_site_admin(actor)
+    clinic_id = token.membership.clinic_id
+    with clinic_scope(clinic_id):
+        _end(actor, token, clinic_id)
+
+
+def _end(actor: User, token: ApiToken, clinic_id: UUID) -> None:
     revoked = ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(
         revoked_at=timezone.now()
     )
