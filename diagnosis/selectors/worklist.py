@@ -71,7 +71,7 @@ def _with_state(user: User) -> QuerySet[Study]:
     return Study.objects.for_user(user).alias(
         has_report=Exists(Report.objects.filter(study=OuterRef("pk"))),
         has_draft=Exists(drafts),
-        has_own_draft=Exists(drafts.filter(author=user)),
+        has_own_draft=Exists(drafts.filter(author_id=user.pk)),
     )
 
 
