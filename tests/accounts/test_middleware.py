@@ -1,0 +1,219 @@
+"""One transaction a request, in one clinic; what goes wrong leaves nothing but its trace."""
+
+import json
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from accounts.middleware import SESSION_KEY
+from accounts.models import AuditEvent, Clinic
+from accounts.services import member_deactivate
+from accounts.tenancy import clinic_scope
+from tests.factories import ApiTokenFactory, MembershipFactory, PatientFactory, UserFactory
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.accounts.urls")]
+PREFIXES = ["/test/", "/api/test/"]
+
+
+@pytest.fixture
+def client(doctor) -> Client:
+    client = Client(raise_request_exception=False)
+    client.force_login(doctor.user)
+    return client
+
+
+def trace() -> bool:
+    return Clinic.objects.filter(name__startswith="Trace").exists()
+
+
+def denials(clinic_id) -> list[AuditEvent]:
+    with clinic_scope(clinic_id):
+        return list(AuditEvent.objects.filter(outcome="denied"))
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("outcome", ["crash", "database", "unavailable"])
+def test_a_server_error_leaves_nothing(client, prefix, outcome):
+    assert client.get(prefix + outcome).status_code in {500, 503}
+    assert not trace()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("outcome", ["crash", "database"])
+def test_a_server_error_leaves_nothing_in_a_real_transaction_either(client, outcome):
+    assert client.get(f"/test/{outcome}").status_code == 500
+    assert not trace()
+    assert client.get("/test/ok").status_code == 200
+    assert trace()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_a_denied_action_leaves_nothing_but_its_audit_event(client, doctor, prefix):
+    answer = client.get(prefix + "denied")
+    assert answer.status_code == 403
+    assert not trace()
+    (event,) = denials(doctor.clinic_id)
+    assert (event.actor, event.action) == (doctor.user, "report.sign")
+
+
+def test_refusals_have_their_own_status(client):
+    assert client.get("/test/forbidden").status_code == 403
+    assert client.get("/test/missing").status_code == 404
+    answer = client.get("/test/conflict")
+    assert answer.status_code == 409
+    assert "It is taken." in answer.content.decode()
+    assert client.get("/api/test/conflict").json() == {"code": "taken", "detail": "It is taken."}
+
+
+def test_the_api_answers_in_json_where_no_view_does(client):
+    assert client.get("/api/v1/no-such-thing/").json()["code"] == "not_found"
+    assert client.get("/api/test/crash").json()["code"] == "internal"
+
+
+def test_an_error_page_tells_nothing_of_the_error(client):
+    assert "ZeroDivision" not in client.get("/test/crash").content.decode()
+
+
+@pytest.mark.parametrize("method", ["get", "options", "post"])
+def test_the_view_runs_in_the_clinic_of_the_member(client, doctor, method):
+    answer = getattr(client, method)("/test/where").json()
+    assert answer == {
+        "scope": str(doctor.clinic_id),
+        "database": str(doctor.clinic_id),
+        "membership": str(doctor.pk),
+        "in_transaction": True,
+    }
+    assert client.head("/test/where").status_code == 200
+
+
+def test_nobody_and_people_without_clinic_are_in_no_clinic():
+    for user in (None, UserFactory(), UserFactory(is_staff=True, is_superuser=True)):
+        client = Client()
+        if user:
+            client.force_login(user)
+        answer = client.get("/test/where").json()
+        assert (answer["scope"], answer["database"]) == ("None", "")
+
+
+def test_a_template_that_renders_late_still_sees_the_clinic(client, doctor):
+    PatientFactory(clinic=doctor.clinic)
+    assert client.get("/test/late").content == b"1 patients"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_streaming_body_runs_after_the_transaction_and_sees_nothing(client, doctor):
+    PatientFactory(clinic=doctor.clinic)
+    assert client.get("/test/streamed").getvalue() == b"None 0 False"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_scope_does_not_outlive_the_request(client):
+    client.get("/test/where")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('app.clinic', true)")
+        assert not cursor.fetchone()[0]
+
+
+def test_health_needs_no_transaction(client):
+    assert client.get("/healthz").status_code == 200
+
+
+class TestTwoClinics:
+    @pytest.fixture
+    def other(self, doctor, stranger):
+        return MembershipFactory(user=doctor.user, clinic=stranger.clinic)
+
+    def test_a_new_membership_does_not_move_a_person(self, client, doctor):
+        client.get("/test/where")
+        MembershipFactory(user=doctor.user, clinic__name="AAA first of all")
+        assert client.get("/test/where").json()["scope"] == str(doctor.clinic_id)
+
+    def test_the_chosen_clinic_counts(self, client, doctor, other):
+        client.get("/test/where")
+        answer = client.post("/clinic/switch/", {"membership": other.pk})
+        assert answer.status_code == 302
+        assert client.get("/test/where").json()["scope"] == str(other.clinic_id)
+
+    def test_a_clinic_without_membership_cannot_be_chosen(self, client, stranger):
+        for pk in (stranger.pk, uuid4(), "nonsense", ""):
+            assert client.post("/clinic/switch/", {"membership": pk}).status_code == 404
+
+    def test_a_form_of_the_former_clinic_is_refused_after_the_switch(self, doctor, other):
+        client = Client(enforce_csrf_checks=True)
+        client.force_login(doctor.user)
+        client.get("/accounts/login/")
+        client.get("/tokens/")
+        old = client.cookies["csrftoken"].value
+        switch = {"membership": other.pk, "csrfmiddlewaretoken": old}
+        assert client.post("/clinic/switch/", switch).status_code == 302
+        late = client.post("/test/ok", {"csrfmiddlewaretoken": old})
+        assert late.status_code == 403
+        assert not trace()
+
+    def test_what_is_still_sent_to_an_ended_membership_lands_nowhere(
+        self, client, doctor, other, admin
+    ):
+        client.get("/test/where")
+        assert client.session[SESSION_KEY] == str(doctor.clinic_id)
+        with clinic_scope(doctor.clinic_id):
+            member_deactivate(actor=admin.user, membership=doctor)
+        assert client.post("/test/where").json()["scope"] == "None"
+        assert client.get("/test/where").json()["scope"] == str(other.clinic_id)
+        assert client.post("/test/where").json()["scope"] == str(other.clinic_id)
+
+
+class TestTokenAndSession:
+    def test_a_token_request_neither_reads_nor_changes_the_session(self, client, doctor, stranger):
+        token = ApiTokenFactory(membership=stranger)
+        client.get("/test/where")
+        answer = client.get("/api/test/ok", HTTP_AUTHORIZATION=f"Token {token.secret}")
+        assert answer.json() == {"user": str(stranger.user_id), "session": []}
+        assert "sessionid" not in answer.cookies
+        assert client.get("/test/where").json()["scope"] == str(doctor.clinic_id)
+
+    def test_a_wrong_token_never_falls_back_to_the_session(self, client):
+        assert client.get("/api/test/ok").status_code == 200
+        answer = client.get("/api/test/ok", HTTP_AUTHORIZATION="Token fs_wrong")
+        assert answer.status_code == 401
+        assert answer["WWW-Authenticate"] == "Token"
+
+    def test_a_token_opens_no_page(self, doctor):
+        token = ApiTokenFactory(membership=doctor)
+        answer = Client().get("/test/where", HTTP_AUTHORIZATION=f"Token {token.secret}")
+        assert answer.json()["scope"] == "None"
+
+    def test_a_session_needs_the_forgery_token_and_an_api_token_does_not(self, doctor):
+        client = Client(enforce_csrf_checks=True)
+        client.force_login(doctor.user)
+        assert client.post("/api/test/ok").status_code == 403
+        token = ApiTokenFactory(membership=doctor)
+        answer = client.post("/api/test/ok", HTTP_AUTHORIZATION=f"Token {token.secret}")
+        assert answer.status_code == 200
+
+    def test_what_a_token_does_is_audited_as_such(self, doctor):
+        token = ApiTokenFactory(membership=doctor)
+        Client().get("/api/test/denied", HTTP_AUTHORIZATION=f"Token {token.secret}")
+        (event,) = denials(doctor.clinic_id)
+        assert (event.actor, event.token_id) == (doctor.user, token.pk)
+
+
+class TestUploads:
+    def test_a_form_that_is_too_large_is_refused_before_it_is_read(self, client, settings):
+        settings.INGEST_MAX_BYTES = 1000
+        body = b"x" * (2**20 + 2000)
+        answer = client.generic(
+            "POST", "/api/test/ok", body, content_type="multipart/form-data; boundary=b"
+        )
+        assert answer.status_code == 413
+        assert answer.json()["code"] == "too_large"
+
+    def test_a_broken_form_is_a_bad_request(self, client):
+        answer = client.generic("POST", "/test/ok", b"nonsense", content_type="multipart/form-data")
+        assert answer.status_code == 400
+
+    def test_json_passes(self, client):
+        answer = client.post("/api/test/ok", json.dumps({}), content_type="application/json")
+        assert answer.status_code == 200
