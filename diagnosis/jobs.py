@@ -195,12 +195,14 @@ def wake_workers(*, count: int = 1) -> bool:
     """
     if not _broker.may_try():
         return False
-    options = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
+    options = settings.JOB_WAKE_TRANSPORT_OPTIONS
     try:
-        with current_app.connection_for_write(transport_options=options) as channel:
+        with current_app.connection_for_write(
+            connect_timeout=0.5, transport_options=options
+        ) as broker:
             for _ in range(count):
                 current_app.send_task(
-                    WAKE_TASK, connection=channel, retry=False, expires=60, ignore_result=True
+                    WAKE_TASK, connection=broker, retry=False, expires=60, ignore_result=True
                 )
     except (BrokerError, OSError) as error:
         _broker.failed()
@@ -212,7 +214,7 @@ def wake_workers(*, count: int = 1) -> bool:
 class _Breaker:
     """Remembers that the broker did not answer a moment ago."""
 
-    PAUSE_S = 2.0
+    PAUSE_S = 5.0
 
     def __init__(self) -> None:
         self._again_at = 0.0
@@ -253,6 +255,16 @@ class LeaseKeeper:
     ) -> None:
         self._done.set()
         self._thread.join()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the lease is still being renewed; it is not after the job was lost."""
+        return self._thread.is_alive()
+
+    def wait_until_ended(self, *, timeout_s: float) -> bool:
+        """Return whether renewing ended by itself within the time."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         interval = settings.JOB_LEASE_RENEWAL.total_seconds()

@@ -1,19 +1,161 @@
-"""Whether the process answers, and whether its parts do."""
+"""Whether the process answers (``/healthz``), and whether the parts it needs do (``/readyz``)."""
 
-from django.db import DatabaseError, connection
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+from uuid import uuid4
+
+from celery import current_app
+from django.conf import settings
+from django.core.files.storage import FileSystemStorage, storages
+from django.db import connection
 from django.http import HttpRequest, JsonResponse
+from django.utils import timezone
+
+from diagnosis.inference import shipped_model
+from diagnosis.models import Job, JobOverview, ModelVersion
+
+TIMEOUT_S: Final = 1.5
+_FRESH_S: Final = 1.0
+OK: Final = "ok"
+FAILED: Final = "failed"
+LATE_AFTER_S: Final = 120
+
+
+class Probe:
+    """Asks one part from a thread of its own, at most one at a time.
+
+    A part that hangs can therefore neither block a request nor use up threads, and
+    asking often does not load it: an answer counts for a second.
+    """
+
+    def __init__(self, ask: Callable[[], None]) -> None:
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self._done.set()
+        self._answer = FAILED
+        self._answered_at = float("-inf")
+
+    def start(self) -> None:
+        """Begin to ask, unless an answer is fresh or still awaited."""
+        with self._lock:
+            fresh = time.monotonic() - self._answered_at < _FRESH_S
+            if fresh or not self._done.is_set():
+                return
+            self._done.clear()
+        threading.Thread(target=self._run, name="health", daemon=True).start()
+
+    def answer(self, *, deadline: float) -> str:
+        """Return ``ok`` or ``failed``; no answer until the deadline is a failure."""
+        if not self._done.wait(max(0.0, deadline - time.monotonic())):
+            return FAILED
+        return self._answer
+
+    def forget(self) -> None:
+        """Ask again at the next request."""
+        self._answered_at = float("-inf")
+
+    def _run(self) -> None:
+        answer = FAILED
+        try:
+            self._ask()
+            answer = OK
+        except Exception:  # noqa: BLE001, S110 - whatever it is: the part does not work
+            pass
+        finally:
+            self._answer, self._answered_at = answer, time.monotonic()
+            self._done.set()
+            connection.close()  # this thread's own, if it has one
+
+
+class QueueProbe(Probe):
+    """Also remembers for how long the oldest due job has been waiting."""
+
+    oldest_s: int | None = None
+
+    def __init__(self) -> None:
+        super().__init__(self._measure)
+
+    def _measure(self) -> None:
+        self.oldest_s = None
+        due = JobOverview.objects.filter(status=Job.Status.QUEUED, due_at__lte=timezone.now())
+        oldest = due.order_by("due_at").values_list("due_at", flat=True).first()
+        self.oldest_s = int((timezone.now() - oldest).total_seconds()) if oldest else 0
+
+
+def _database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def _broker() -> None:
+    options = {"socket_timeout": 1, "socket_connect_timeout": 1}
+    with current_app.connection_for_write(transport_options=options) as broker:
+        broker.ensure_connection(max_retries=1, timeout=1)
+        broker.default_channel.close()
+
+
+def _storage() -> None:
+    store = storages["clinical"]
+    if isinstance(store, FileSystemStorage):
+        if not os.access(store.location, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError
+    else:
+        store.exists(f"health/{uuid4()}")
+
+
+def _model() -> None:
+    active = ModelVersion.objects.get(is_active=True)
+    if shipped_model().sha256 != active.sha256:
+        raise LookupError
+
+
+PROBES: Final[Mapping[str, Probe]] = {
+    "database": Probe(_database),
+    "broker": Probe(_broker),
+    "storage": Probe(_storage),
+    "model": Probe(_model),
+}
+QUEUE: Final = QueueProbe()
+# Without broker and model pages, uploads and reports work, and jobs wait.
+_NEEDED_BY_WEB: Final = frozenset({"database", "storage"})
 
 
 def healthz(_request: HttpRequest) -> JsonResponse:
-    """Answer while the process can."""
-    return JsonResponse({"status": "ok"})
+    """Answer while the process can; asks no other part."""
+    return _answer({"status": OK}, 200)
 
 
-def readyz(_request: HttpRequest) -> JsonResponse:
-    """Answer 200 while the database can be asked."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError:
-        return JsonResponse({"status": "unavailable", "database": "unavailable"}, status=503)
-    return JsonResponse({"status": "ok", "database": "ok"})
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Answer 200 when every part works, 503 otherwise, within two seconds.
+
+    With ``?for=web`` a missing broker or model is told but is no 503: a load balancer must not
+    take the pages away because analyses have to wait.
+    """
+    deadline = time.monotonic() + TIMEOUT_S
+    for probe in (*PROBES.values(), QUEUE):
+        probe.start()
+    parts = {name: probe.answer(deadline=deadline) for name, probe in PROBES.items()}
+    queue_known = QUEUE.answer(deadline=deadline) == OK
+    oldest = QUEUE.oldest_s if queue_known else None
+    needed = _NEEDED_BY_WEB if request.GET.get("for") == "web" else frozenset(parts)
+    ready = all(parts[name] == OK for name in needed)
+    complete = all(state == OK for state in parts.values())
+    body: dict[str, str | int | None] = {
+        "status": FAILED if not ready else OK if complete else "degraded",
+        **parts,
+        "queue": FAILED if oldest is None else "late" if oldest > LATE_AFTER_S else OK,
+        "oldest_queued_seconds": oldest,
+    }
+    return _answer(body, 200 if ready else 503)
+
+
+def _answer(body: Mapping[str, str | int | None], status: int) -> JsonResponse:
+    response = JsonResponse(body, status=status)
+    response["Cache-Control"] = "no-store"
+    if status == 503:
+        response["Retry-After"] = str(int(settings.JOB_SWEEP_INTERVAL.total_seconds()))
+    return response

@@ -5,8 +5,9 @@ from django.db import migrations, models
 from accounts.row_security import LOOKUP_ROLE, application_role
 
 # Due is queued, or running with an expired lease. Order: priority, the clinic with the fewest
-# running jobs, age. The recursive part jumps through the index from one (priority, clinic) to
-# the next, so that the cost depends on the number of clinics that wait, not of jobs.
+# running jobs, time of becoming due. Level by level, the recursive part jumps through the index
+# from one waiting clinic to the next, so that the cost depends on the number of clinics that wait
+# at the most urgent level, not on the number of jobs.
 CLAIM = """
     CREATE FUNCTION diagnosis_analysis_claim(
         p_token uuid, p_lease interval, p_max_attempts integer
@@ -15,69 +16,83 @@ CLAIM = """
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
     SET enable_seqscan = off
+    SET enable_bitmapscan = off
     AS $$
     DECLARE
         moment timestamptz := statement_timestamp();
+        level smallint := -1;
         candidate record;
         chosen uuid;
     BEGIN
-        FOR candidate IN
-            WITH RECURSIVE waiting AS (
-                (SELECT a.priority, a.clinic_id FROM public.diagnosis_analysis a
-                 WHERE a.status = 'queued' ORDER BY a.priority, a.clinic_id LIMIT 1)
-                UNION ALL
-                SELECT further.priority, further.clinic_id
-                FROM waiting w CROSS JOIN LATERAL (
-                    SELECT a.priority, a.clinic_id FROM public.diagnosis_analysis a
-                    WHERE a.status = 'queued'
-                      AND (a.priority, a.clinic_id) > (w.priority, w.clinic_id)
-                    ORDER BY a.priority, a.clinic_id LIMIT 1
-                ) further
-            ),
-            busy AS (
-                SELECT a.clinic_id, count(*) AS jobs FROM public.diagnosis_analysis a
-                WHERE a.status = 'running' AND a.lease_expires_at >= moment
-                GROUP BY a.clinic_id
-            ),
-            due AS (
-                SELECT w.priority, w.clinic_id, head.due_at, NULL::uuid AS lost_id
-                FROM waiting w CROSS JOIN LATERAL (
-                    SELECT a.due_at FROM public.diagnosis_analysis a
-                    WHERE a.status = 'queued' AND a.priority = w.priority
-                      AND a.clinic_id = w.clinic_id AND a.due_at <= moment
-                      AND a.attempts < p_max_attempts
-                    ORDER BY a.due_at LIMIT 1
-                ) head
-                UNION ALL
-                SELECT a.priority, a.clinic_id, a.due_at, a.id FROM public.diagnosis_analysis a
-                WHERE a.status = 'running' AND a.lease_expires_at < moment
-                  AND a.attempts < p_max_attempts
-            )
-            SELECT due.* FROM due LEFT JOIN busy USING (clinic_id)
-            ORDER BY due.priority, coalesce(busy.jobs, 0), due.due_at
         LOOP
-            -- The candidates were read without locks; whoever locks the row first has it.
-            IF candidate.lost_id IS NULL THEN
-                SELECT a.id INTO chosen FROM public.diagnosis_analysis a
-                WHERE a.status = 'queued' AND a.priority = candidate.priority
-                  AND a.clinic_id = candidate.clinic_id AND a.due_at <= moment
-                  AND a.attempts < p_max_attempts
-                ORDER BY a.due_at LIMIT 1 FOR UPDATE SKIP LOCKED;
-            ELSE
-                SELECT a.id INTO chosen FROM public.diagnosis_analysis a
-                WHERE a.id = candidate.lost_id AND a.status = 'running'
-                  AND a.lease_expires_at < moment AND a.attempts < p_max_attempts
-                FOR UPDATE SKIP LOCKED;
-            END IF;
-            CONTINUE WHEN chosen IS NULL;
-            RETURN QUERY
-                UPDATE public.diagnosis_analysis a
-                SET status = 'running', token = p_token, attempts = a.attempts + 1,
-                    started_at = coalesce(a.started_at, moment),
-                    lease_expires_at = clock_timestamp() + p_lease
-                WHERE a.id = chosen
-                RETURNING a.id, a.clinic_id;
-            RETURN;
+            SELECT min(found.priority) INTO level FROM (
+                (SELECT a.priority FROM public.diagnosis_analysis a
+                 WHERE a.status = 'queued' AND a.priority > level
+                 ORDER BY a.priority LIMIT 1)
+                UNION ALL
+                SELECT a.priority FROM public.diagnosis_analysis a
+                WHERE a.status = 'running' AND a.lease_expires_at < moment
+                  AND a.attempts < p_max_attempts AND a.priority > level
+            ) found;
+            EXIT WHEN level IS NULL;
+            FOR candidate IN
+                WITH RECURSIVE waiting AS (
+                    (SELECT a.clinic_id FROM public.diagnosis_analysis a
+                     WHERE a.status = 'queued' AND a.priority = level
+                     ORDER BY a.clinic_id LIMIT 1)
+                    UNION ALL
+                    SELECT further.clinic_id FROM waiting w CROSS JOIN LATERAL (
+                        SELECT a.clinic_id FROM public.diagnosis_analysis a
+                        WHERE a.status = 'queued' AND a.priority = level
+                          AND a.clinic_id > w.clinic_id
+                        ORDER BY a.clinic_id LIMIT 1
+                    ) further
+                ),
+                busy AS (
+                    SELECT a.clinic_id, count(*) AS jobs FROM public.diagnosis_analysis a
+                    WHERE a.status = 'running' AND a.lease_expires_at >= moment
+                    GROUP BY a.clinic_id
+                ),
+                due AS (
+                    SELECT w.clinic_id, head.due_at, NULL::uuid AS lost_id
+                    FROM waiting w CROSS JOIN LATERAL (
+                        SELECT a.due_at FROM public.diagnosis_analysis a
+                        WHERE a.status = 'queued' AND a.priority = level
+                          AND a.clinic_id = w.clinic_id AND a.due_at <= moment
+                          AND a.attempts < p_max_attempts
+                        ORDER BY a.due_at LIMIT 1
+                    ) head
+                    UNION ALL
+                    SELECT a.clinic_id, a.due_at, a.id FROM public.diagnosis_analysis a
+                    WHERE a.status = 'running' AND a.lease_expires_at < moment
+                      AND a.attempts < p_max_attempts AND a.priority = level
+                )
+                SELECT due.* FROM due LEFT JOIN busy USING (clinic_id)
+                ORDER BY coalesce(busy.jobs, 0), due.due_at
+            LOOP
+                -- Candidates were read without locks; whoever locks the row first has it.
+                IF candidate.lost_id IS NULL THEN
+                    SELECT a.id INTO chosen FROM public.diagnosis_analysis a
+                    WHERE a.status = 'queued' AND a.priority = level
+                      AND a.clinic_id = candidate.clinic_id AND a.due_at <= moment
+                      AND a.attempts < p_max_attempts
+                    ORDER BY a.due_at LIMIT 1 FOR UPDATE SKIP LOCKED;
+                ELSE
+                    SELECT a.id INTO chosen FROM public.diagnosis_analysis a
+                    WHERE a.id = candidate.lost_id AND a.status = 'running'
+                      AND a.lease_expires_at < moment AND a.attempts < p_max_attempts
+                    FOR UPDATE SKIP LOCKED;
+                END IF;
+                CONTINUE WHEN chosen IS NULL;
+                RETURN QUERY
+                    UPDATE public.diagnosis_analysis a
+                    SET status = 'running', token = p_token, attempts = a.attempts + 1,
+                        started_at = coalesce(a.started_at, moment),
+                        lease_expires_at = clock_timestamp() + p_lease
+                    WHERE a.id = chosen
+                    RETURNING a.id, a.clinic_id;
+                RETURN;
+            END LOOP;
         END LOOP;
     END $$
 """
