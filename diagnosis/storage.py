@@ -7,6 +7,8 @@ object without a row is removed by ``manage.py collect_orphans``.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
@@ -82,6 +84,28 @@ def object_delete(key: str) -> None:
     """
     with _store_errors():
         _store().delete(key)
+
+
+def object_list(kind: str) -> Iterator[tuple[str, datetime]]:
+    """Yield key and time of writing of every stored object of a kind.
+
+    Raises:
+        StorageError: the store does not answer.
+    """
+    store = _store()
+    with _store_errors():
+        if isinstance(store, S3Storage):
+            for entry in store.bucket.objects.filter(Prefix=f"{kind}/"):
+                yield entry.key, entry.last_modified
+        elif isinstance(store, GoogleCloudStorage):
+            for blob in store.bucket.list_blobs(prefix=f"{kind}/"):
+                yield blob.name, blob.updated
+        else:
+            root = Path(store.path(""))
+            for path in (root / kind).rglob("*"):
+                if path.is_file():
+                    written = datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)
+                    yield path.relative_to(root).as_posix(), written
 
 
 def object_response(*, key: str, content_type: str, download_name: str = "") -> HttpResponseBase:

@@ -54,6 +54,7 @@ def test_a_key_cannot_leave_the_folder():
         object_read("renditions/../../etc/passwd")
 
 
+@pytest.mark.django_db  # the end of an answer looks after connections
 def test_a_shown_picture_is_private_and_cannot_run():
     response = object_response(key=put(b"abc"), content_type="image/jpeg")
     assert b"".join(response) == b"abc"
@@ -65,6 +66,7 @@ def test_a_shown_picture_is_private_and_cannot_run():
     assert response["Content-Disposition"] == "inline"
 
 
+@pytest.mark.django_db  # the end of an answer looks after connections
 def test_a_download_has_a_name_and_leaves_no_copy_in_the_cache():
     response = object_response(
         key=put(), content_type="application/dicom", download_name="image 1.dcm"

@@ -1,13 +1,23 @@
 """The S3 path over real HTTP against moto's server."""
 
+from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
 import requests
+from botocore.config import Config
 from django.test import override_settings
+from django.utils import timezone
 
-from diagnosis.storage import StorageError, object_delete, object_put, object_read, object_response
+from diagnosis.storage import (
+    StorageError,
+    object_delete,
+    object_list,
+    object_put,
+    object_read,
+    object_response,
+)
 from fracture_site.common.errors import UnavailableError
 
 pytestmark = pytest.mark.s3
@@ -103,8 +113,6 @@ def test_a_missing_bucket_is_a_storage_error(bucket):
 
 def test_a_store_that_is_down_is_a_storage_error(settings):
     options = storages(settings, "http://127.0.0.1:9")
-    from botocore.config import Config
-
     options["clinical"]["OPTIONS"]["client_config"] = Config(
         retries={"total_max_attempts": 1}, connect_timeout=1, signature_version="s3v4"
     )
@@ -115,3 +123,11 @@ def test_a_store_that_is_down_is_a_storage_error(settings):
             object_read("served/aa/x")
     assert issubclass(StorageError, OSError)
     assert not issubclass(UnavailableError, OSError)
+
+
+def test_listing_yields_the_keys_of_one_kind_with_their_time(bucket):
+    served = {object_put(data=b"x", kind="served", content_type="image/jpeg") for _ in range(3)}
+    object_put(data=b"x", kind="originals", content_type="image/jpeg")
+    listed = dict(object_list("served"))
+    assert set(listed) == served
+    assert all(abs(timezone.now() - written) < timedelta(minutes=1) for written in listed.values())

@@ -1,0 +1,35 @@
+"""Delete stored objects that no row names; safe to run at any time, again and again."""
+
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+from accounts.audit import audit_record
+from diagnosis.services.orphans import SETTLED_AFTER, orphans_find
+from diagnosis.storage import object_delete
+from fracture_site.common.commands import ProgressCommand
+
+
+class Command(ProgressCommand):
+    """Uploads that fail after storing leave objects; this removes those older than a day."""
+
+    help = "Delete stored objects that no row names"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--older-than-hours",
+            type=int,
+            default=SETTLED_AFTER // timedelta(hours=1),
+            help="Keep younger ones, whose upload may still be running",
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        hours = max(1, options["older_than_hours"])
+        orphans = orphans_find(settled_after=timedelta(hours=hours))
+        if not self.dry_run:
+            for key in self.track(orphans, total=len(orphans), unit="object"):
+                object_delete(key)
+            audit_record(actor=None, action="storage.collect", clinic_id=None, count=len(orphans))
+        verb = "would be deleted" if self.dry_run else "deleted"
+        self.stdout.write(f"{len(orphans)} objects without a row {verb}")
