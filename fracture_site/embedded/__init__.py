@@ -50,6 +50,7 @@ def services(
             binaries = find_binaries()
             layout = prepare(data)
             stack.callback(shutil.rmtree, layout.sockets, ignore_errors=True)
+            stack.callback(shutil.rmtree, layout.programs, ignore_errors=True)
             binaries = reachable(binaries, layout)
             if not given_database:
                 stack.enter_context(

@@ -50,6 +50,11 @@ class Layout:
         return self.data / "redis"
 
     @property
+    def programs(self) -> Path:
+        """A copy of the programs, for a user that cannot reach the wheels."""
+        return self.sockets.with_name(f"{self.sockets.name}-programs")
+
+    @property
     def logs(self) -> Path:
         """What the servers print."""
         return self.data / "log"
@@ -118,11 +123,13 @@ def prepare(data: Path) -> Layout:
 
 
 def reachable(binaries: Binaries, layout: Layout) -> Binaries:
-    """Copy the programs next to the sockets when the servers' user cannot run them in place."""
+    """Copy the programs to /tmp when the servers' user cannot run them where they are."""
     if layout.uid is None or _runs_as(layout.uid, binaries):
         return binaries
-    wheel, copy = binaries.postgres.parents[1], layout.sockets / "programs"
-    shutil.rmtree(copy, ignore_errors=True)
+    wheel, copy = binaries.postgres.parents[1], layout.programs
+    private_folder(copy)  # ours until it is complete, and never writable for the servers
+    shutil.rmtree(copy)
+    private_folder(copy)
     tree = copy / wheel.name / binaries.postgres.parent.name
     for part in ("bin", "lib", "share"):  # initdb finds its library relative to its own place
         source = binaries.postgres.parent / part
@@ -130,7 +137,7 @@ def reachable(binaries: Binaries, layout: Layout) -> Binaries:
         shutil.copytree(source, tree / part, ignore=ignored)
     shutil.copytree(f"{wheel}.libs", copy / f"{wheel.name}.libs")
     shutil.copy(binaries.redis, copy / "redis-server")
-    for path in [copy, *copy.rglob("*")]:
+    for path in [*copy.rglob("*"), copy]:
         path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
     copied = Binaries(postgres=tree / "bin", redis=copy / "redis-server")
     if not _runs_as(layout.uid, copied):

