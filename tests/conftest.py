@@ -1,6 +1,7 @@
 """Fixtures of the whole suite: the database as application role, real processes, S3, Chromium."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -30,6 +31,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = set(browser)
         items[:] = [item for item in items if item not in left_out]
         config.stash[LEFT_OUT] = len(browser)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the pictures that tests stored."""
+    media = os.environ.get("PRIVATE_MEDIA_ROOT", "")
+    if "fracture-test-media-" in media and not hasattr(config, "workerinput"):
+        shutil.rmtree(media, ignore_errors=True)
 
 
 LEFT_OUT = pytest.StashKey[int]()

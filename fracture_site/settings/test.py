@@ -1,12 +1,15 @@
 """Tests: the real parts, cheaper hashing, mail in memory."""
 
 import os
+import secrets
 import tempfile
 
 os.environ.setdefault(
     "SECRET_KEY", "test-only-key-that-is-long-enough-to-pass-the-checks-0123456789"
 )
-os.environ.setdefault("PRIVATE_MEDIA_ROOT", tempfile.mkdtemp(prefix="fracture-test-media-"))
+# Made by the storage when it is first used, and removed by tests/conftest.py.
+_MEDIA = f"{tempfile.gettempdir()}/fracture-test-media-{secrets.token_hex(8)}"
+os.environ.setdefault("PRIVATE_MEDIA_ROOT", _MEDIA)
 
 from fracture_site.settings.base import *
 
