@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from ml.contracts import UnreadableImageError
 
@@ -133,10 +134,17 @@ def reading_border() -> Iterator[None]:
         raise
     except MemoryError as error:
         raise UnreadableImageError("memory") from error
+    except Image.DecompressionBombError as error:
+        raise UnreadableImageError("too_many_pixels") from error
     # Pillow, OpenCV, pydicom and four codecs raise some 15 unrelated types on hostile bytes,
     # RecursionError among them. At this one border they all mean: these bytes cannot be read.
     except Exception as error:
         raise UnreadableImageError("damaged", type(error).__name__) from error
+    # A panic of Rust code (run lengths) is no Exception.
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise UnreadableImageError("damaged", "panic") from error
 
 
 def has_real_color(rgb: npt.NDArray[np.generic]) -> bool:

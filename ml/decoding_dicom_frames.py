@@ -8,6 +8,7 @@ inside took 1.3 GiB.
 """
 
 import io
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, overload
@@ -33,6 +34,8 @@ from ml.decoding_display import DisplayTransform
 # Bad values in elements nobody looks at must not refuse a radiograph; those that matter are
 # checked below. Process-wide, because pydicom has no other switch.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+# Its log quotes values of the file, which may be a name, and tracebacks of every refused frame.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 PIXEL_DATA: Final = 0x7FE00010
 # The first that can decode wins. gdcm is twice as fast for JPEG-LS; Pillow scales 12-bit JPEG 2000.
@@ -224,14 +227,17 @@ class DicomFrames(Sequence[Frame]):
             )[0]
         options = {**as_pixel_options(self._dataset), "number_of_frames": 1}
         stream = encapsulate([self._streams[index]])
-        failure: Exception | None = None
+        failure = UnreadableImageError("damaged", "no codec")
         for plugin in self._plugins:
             try:
-                return self._decoder.as_array(stream, index=0, decoding_plugin=plugin, **options)[0]
-            # The next codec may understand what this one does not; each fails in its own way.
-            except Exception as error:  # noqa: BLE001
+                with reading_border():
+                    frame = self._decoder.as_array(
+                        stream, index=0, decoding_plugin=plugin, **options
+                    )
+                return frame[0]
+            except UnreadableImageError as error:  # the next codec may understand it
                 failure = error
-        raise UnreadableImageError("damaged", type(failure).__name__)
+        raise failure
 
 
 def frame_count(dataset: Dataset) -> int:

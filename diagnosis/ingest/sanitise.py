@@ -52,7 +52,8 @@ DECIMALS: Final = [
     "WindowWidth",
     "EstimatedRadiographicMagnificationFactor",
 ]
-WHOLE: Final = ["PixelIntensityRelationshipSign", "PixelPaddingValue", "PixelPaddingRangeLimit"]
+SIGN: Final = "PixelIntensityRelationshipSign"
+WHOLE: Final = [SIGN, "PixelPaddingValue", "PixelPaddingRangeLimit"]
 PALETTE: Final = ("Red", "Green", "Blue")
 # Present but empty, because the IODs ask for them (type 2).
 EMPTY: Final = [
@@ -177,7 +178,8 @@ def _copy_plain(source: Dataset, dataset: Dataset) -> None:
     for keyword in WHOLE:
         value = source.get(keyword)
         if isinstance(value, int):
-            setattr(dataset, keyword, value)
+            signed = source.get("PixelRepresentation") == 1 or keyword == SIGN
+            dataset.add_new(keyword, "SS" if signed else "US", value)
     if "RescaleSlope" in dataset:
         dataset.RescaleType = "HU" if source.get("Modality") == "CT" else "US"
 
