@@ -55,14 +55,13 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = (
 # A wake-up is a hint that an upload must not wait for: one try of half a second.
 JOB_WAKE_TRANSPORT_OPTIONS: dict[str, object] = {
     "max_retries": 0,
-    "interval_start": 0,
-    "interval_step": 0,
     "connect_retries_timeout": 0.5,
-} | (
-    {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
-    if CELERY_BROKER_URL.startswith("redis")
-    else {"read_timeout": 0.5, "write_timeout": 0.5}
-)
+    **(
+        {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
+        if CELERY_BROKER_URL.startswith("redis")
+        else {"read_timeout": 0.5, "write_timeout": 0.5}
+    ),
+}
 CELERY_BEAT_SCHEDULE = {
     "sweep-jobs": {
         "task": "diagnosis.tasks.sweep_jobs",
