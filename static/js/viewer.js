@@ -244,7 +244,7 @@ export class Viewer {
     const [, line, ground, words] = group.children;
     const extent = words.getBBox();
     const width = extent.width + 10;
-    const height = 20;
+    const height = extent.height + 5;
     const [left, top, boxHeight] = ["x", "y", "height"].map((name) => Number(line.getAttribute(name)));
     const below = top + boxHeight + 4;
     const room = this.stage.clientHeight;
@@ -252,7 +252,7 @@ export class Viewer {
     const x = clamp(left, 0, Math.max(0, this.stage.clientWidth - width));
     for (const [name, value] of Object.entries({ x, y, width, height })) ground.setAttribute(name, value);
     words.setAttribute("x", x + 5);
-    words.setAttribute("y", y + 14.5);
+    words.setAttribute("y", y + height * 0.72);
   }
 
   /** Brings one box to the middle and draws it heavier. */
