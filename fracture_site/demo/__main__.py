@@ -153,8 +153,8 @@ def _check(options: Options) -> None:
                 raise DemoError(f"Port {port} is for root only. Try PORT=8001.") from error
             except (OSError, OverflowError) as error:
                 raise DemoError(
-                    f"Port {port} is in use or not available. Try another one: "
-                    f"make demo PORT={options.port + 10}"
+                    f"Port {port} is in use, perhaps by a demo that runs already. Stop that, or "
+                    f"try another port: make demo PORT={options.port + 10}"
                 ) from error
 
 

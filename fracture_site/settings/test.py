@@ -8,8 +8,9 @@ os.environ.setdefault(
     "SECRET_KEY", "test-only-key-that-is-long-enough-to-pass-the-checks-0123456789"
 )
 # Made by the storage when it is first used, and removed by tests/conftest.py.
-_MEDIA = f"{tempfile.gettempdir()}/fracture-test-media-{secrets.token_hex(8)}"
-os.environ.setdefault("PRIVATE_MEDIA_ROOT", _MEDIA)
+os.environ.setdefault(
+    "PRIVATE_MEDIA_ROOT", f"{tempfile.gettempdir()}/fracture-test-media-{secrets.token_hex(8)}"
+)
 
 from fracture_site.settings.base import *
 
