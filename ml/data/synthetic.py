@@ -115,6 +115,8 @@ class _Scene:
     def __init__(self, size: tuple[int, int], rng: np.random.Generator) -> None:
         self.width, self.height = size
         self.rng = rng
+        # Of its own, so that the intact and the broken limb of a seed differ in nothing else.
+        self.break_rng = rng.spawn(1)[0]
         self.mirrored = bool(rng.random() < 0.5)
         # Tall pictures show the whole limb; wide ones must not cut its sides.
         self.scale = min(self.height, self.width * 1.25) * float(rng.uniform(0.93, 1.05))
@@ -220,7 +222,7 @@ class _Scene:
         return near + far, self._box(place, margin=0.35 * shaft)
 
     def _break(self, length: float, shaft: float) -> Break:
-        rng = self.rng
+        rng = self.break_rng
         return Break(
             at=length * float(rng.uniform(0.38, 0.62)),
             slope=float(rng.uniform(-0.8, 0.8)),

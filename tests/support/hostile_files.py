@@ -264,6 +264,8 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
     """Flip, overwrite, cut, repeat or insert, mostly in the header."""
     out = bytearray(data)
     for _ in range(rng.randint(1, 8)):
+        if not out:
+            break
         at = rng.randrange(min(len(out), rng.choice([200, 1000, len(out)])))
         action = rng.randrange(5)
         if action == 0:
