@@ -8,15 +8,21 @@ def patient_reindex(patient: Patient) -> None:
     """Rewrite the words of a patient and of all its studies; call it in the same transaction."""
     words = _patient_words(patient)
     Patient.objects.filter(pk=patient.pk).update(search=search_vector(words))
-    studies = list(patient.studies.only("id", "accession_number", "clinical_question"))
+    # Locked, so that a correction of a study at the same time is neither lost nor overwritten.
+    studies = list(
+        patient.studies.select_for_update(no_key=True)
+        .only("id", "accession_number", "clinical_question")
+        .order_by("pk")
+    )
     for study in studies:
         study.search = search_vector(words + _study_words(study))
     Study.objects.bulk_update(studies, ["search"], batch_size=200)
 
 
 def study_reindex(study: Study) -> None:
-    """Rewrite the words of one study."""
-    words = _patient_words(study.patient) + _study_words(study)
+    """Rewrite the words of one study, whose row is locked; its patient is read anew."""
+    patient = Patient.objects.defer("search").get(pk=study.patient_id)
+    words = _patient_words(patient) + _study_words(study)
     Study.objects.filter(pk=study.pk).update(search=search_vector(words))
 
 

@@ -10,6 +10,8 @@ from botocore.config import Config
 from django.test import override_settings
 from django.utils import timezone
 
+from accounts.tenancy import clinic_scope
+from diagnosis.services.uploads import image_upload
 from diagnosis.storage import (
     StorageError,
     object_delete,
@@ -19,6 +21,8 @@ from diagnosis.storage import (
     object_response,
 )
 from fracture_site.common.errors import UnavailableError
+from ml.data.synthetic import synthetic_radiograph, to_png
+from tests.factories import MembershipFactory, PatientFactory, StudyFactory
 
 pytestmark = pytest.mark.s3
 BUCKET = "clinical"
@@ -131,3 +135,25 @@ def test_listing_yields_the_keys_of_one_kind_with_their_time(bucket):
     listed = dict(object_list("served"))
     assert set(listed) == served
     assert all(abs(timezone.now() - written) < timedelta(minutes=1) for written in listed.values())
+
+
+@pytest.mark.django_db
+def test_an_upload_lands_in_the_bucket_and_no_key_or_label_tells_of_whom(bucket):
+    member = MembershipFactory(technician=True)
+    patient = PatientFactory(clinic=member.clinic, record_number="CANARY7", family_name="Canary")
+    study = StudyFactory(patient=patient)
+    pixels = synthetic_radiograph(1, region="leg", size=(160, 128)).pixels
+    with clinic_scope(member.clinic_id):
+        image = image_upload(actor=member.user, study=study, data=to_png(pixels)).image
+    objects = bucket.list_objects_v2(Bucket=BUCKET)["Contents"]
+    keys = {entry["Key"] for entry in objects}
+    assert keys == {
+        image.original_key, image.served_key, image.thumbnail_key, *image.rendition_keys
+    }  # fmt: skip
+    for key in keys:
+        head = bucket.head_object(Bucket=BUCKET, Key=key)
+        told = f"{key} {head['Metadata']} {head.get('ContentDisposition', '')}".lower()
+        for secret in ("canary", str(patient.pk), str(study.pk), str(member.clinic_id)):
+            assert secret not in told
+    answer = requests.get(link_of(image.thumbnail_key), timeout=5)
+    assert answer.content.startswith(b"\xff\xd8\xff")
