@@ -1,5 +1,7 @@
 """How django-allauth lets people in: by invitation only, never by an address alone, all audited."""
 
+import logging
+from smtplib import SMTPException
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +17,7 @@ from accounts.selectors import address_is_known, invitation_usable, membership_c
 from accounts.services import invitation_accept
 from accounts.tenancy import clinic_scope
 
+logger = logging.getLogger(__name__)
 INVITATION_SESSION_KEY = "invitation"
 
 
@@ -93,7 +96,10 @@ class InvitationOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         audit_record(
             actor=user, action="auth.account_changed", clinic_id=None, target=user, change=change
         )
-        super().send_notification_mail(template_prefix, user, *args, **kwargs)
+        try:
+            super().send_notification_mail(template_prefix, user, *args, **kwargs)
+        except (SMTPException, OSError):  # the change itself is made and stays
+            logger.exception("notification not sent", extra={"code": "mail_unavailable"})
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:  # noqa: ARG002
         """Count by address alone: by default each spelling of the Host header counts anew."""
@@ -121,6 +127,9 @@ class MembersOnlySocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[mis
         sociallogin.email_addresses = (
             [EmailAddress(email=email, verified=True, primary=True)] if invitation else []
         )
+
+    def authenticate_by_email(self, _sociallogin: Any) -> None:
+        """Recognise nobody by an address, whatever the settings of a provider say."""
 
     def populate_user(self, request: HttpRequest, sociallogin: Any, data: dict[str, Any]) -> Any:
         """Take over the person's name."""

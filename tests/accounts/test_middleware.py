@@ -131,7 +131,7 @@ class TestTwoClinics:
         MembershipFactory(user=doctor.user, clinic__name="AAA first of all")
         assert client.get("/test/where").json()["scope"] == str(doctor.clinic_id)
 
-    def test_the_chosen_clinic_counts(self, client, doctor, other):
+    def test_the_chosen_clinic_counts(self, client, other):
         client.get("/test/where")
         answer = client.post("/clinic/switch/", {"membership": other.pk})
         assert answer.status_code == 302

@@ -16,7 +16,7 @@ from accounts.policy import Action, ActionDeniedError
 from accounts.tenancy import current_clinic_id
 from diagnosis.models import Patient
 from fracture_site.common.errors import ConflictError, UnavailableError
-from fracture_site.urls import *
+from fracture_site.urls import handler400, handler403, handler404, handler500  # noqa: F401
 from fracture_site.urls import urlpatterns as site_urlpatterns
 
 
