@@ -82,7 +82,7 @@ class ClinicViewSet(viewsets.GenericViewSet[M]):
         key = idempotency_key(request) if request.method == "POST" else ""
         if not key:
             return
-        request_identity = {
+        request_identity: dict[str, Any] = {
             "actor": self.actor,
             "clinic_id": self.membership.clinic_id,
             "key": key,

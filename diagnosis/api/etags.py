@@ -13,15 +13,11 @@ def version_etag(version: ReportVersion) -> str:
     return f'"{version.number}-{version.revision}-{version.status}"'
 
 
-def draft_matched(request: Request, version: ReportVersion, *, required: bool) -> int | None:
-    """Return the revision that ``If-Match`` names; ``None`` when it may be missing and is.
-
-    ``*`` is not accepted where the header is required: it would overwrite what
-    the caller has not read.
+def draft_matched(request: Request, version: ReportVersion) -> int | None:
+    """Return the revision that ``If-Match`` names, ``None`` without the header.
 
     Raises:
         ConflictError: ``already_signed``; no tag helps.
-        PreconditionRequired: the header is missing.
         PreconditionError: ``draft_changed``.
     """
     if version.status == ReportVersion.Status.SIGNED:
@@ -29,9 +25,7 @@ def draft_matched(request: Request, version: ReportVersion, *, required: bool) -
             "already_signed", _("This report is signed. Write an amendment to change it.")
         )
     given = request.headers.get("If-Match", "").strip()
-    if not given or given == "*":
-        if required:
-            raise PreconditionRequired
+    if given in {"", "*"}:
         return None
     tags = {tag.strip().removeprefix("W/") for tag in given.split(",")}
     if version_etag(version) not in tags:
@@ -41,3 +35,18 @@ def draft_matched(request: Request, version: ReportVersion, *, required: bool) -
             extra={"revision": version.revision},
         )
     return version.revision
+
+
+def draft_read(request: Request, version: ReportVersion) -> int:
+    """Return the revision that ``If-Match`` names.
+
+    ``*`` is not enough: it would overwrite what the caller has not read.
+
+    Raises:
+        PreconditionRequired: the header is missing.
+        DomainError: as ``draft_matched``.
+    """
+    revision = draft_matched(request, version)
+    if revision is None:
+        raise PreconditionRequired
+    return revision

@@ -18,7 +18,7 @@ class PriorityField(serializers.ChoiceField):
         kwargs["choices"] = list(PRIORITY_NAMES.values())
         super().__init__(**kwargs)
 
-    def to_internal_value(self, data: Any) -> int:
+    def to_internal_value(self, data: Any) -> int:  # type: ignore[override]
         """Return the number."""
         return int(Priority[super().to_internal_value(data).upper()])
 

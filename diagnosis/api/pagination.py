@@ -11,7 +11,7 @@ from rest_framework.request import Request
 class CreatedCursorPagination(CursorPagination):
     """Newest first; ``?page_size=`` up to 200."""
 
-    ordering = ("-created_at", "id")
+    ordering: tuple[str, ...] = ("-created_at", "id")
     page_size_query_param = "page_size"
     max_page_size = 200
     cursor_query_description = "Opaque; taken from `next` or `previous`."
@@ -22,7 +22,7 @@ class CreatedCursorPagination(CursorPagination):
         try:
             cursor = super().decode_cursor(request)
             if cursor is not None and cursor.position is not None:
-                self.check_position(cursor.position)
+                self.check_position(str(cursor.position))
         except (NotFound, ValueError) as error:
             raise ParseError("This cursor is not valid.", code="invalid_cursor") from error
         return cursor

@@ -75,7 +75,7 @@ class ErrorSerializer(serializers.Serializer[Any]):
 extend_schema_serializer(component_name="Error")(ErrorSerializer)
 
 
-class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """Describes ``Authorization: Token …``."""
 
     target_class = "accounts.api.authentication.MiddlewareTokenAuthentication"
@@ -115,7 +115,7 @@ def operation(
     ]
     if _SHARED["idempotency_key_reused"] in refusals:
         parameters = (*parameters, _IDEMPOTENCY_KEY)
-    return extend_schema(  # type: ignore[no-any-return]
+    return extend_schema(
         summary=summary,
         description=description,
         request=request,

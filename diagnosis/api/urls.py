@@ -1,5 +1,7 @@
 """Routes of API version 1, below ``/api/v1/``."""
 
+from typing import Any
+
 from django.urls import URLPattern, URLResolver, path, re_path
 from rest_framework.routers import SimpleRouter
 
@@ -25,7 +27,7 @@ router.register("reports", ReportViewSet, basename="report")
 router.register("models", ModelVersionViewSet, basename="model")
 router.register("audit-events", AuditEventViewSet, basename="audit-event")
 
-_UNKNOWN = dict.fromkeys(["get", "post", "put", "patch", "delete"], "unknown")
+_UNKNOWN: dict[str, Any] = dict.fromkeys(["get", "post", "put", "patch", "delete"], "unknown")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("me/", MeViewSet.as_view({"get": "retrieve"}), name="me"),

@@ -77,7 +77,7 @@ class StudyCreateSerializer(serializers.ModelSerializer[Study]):
     """A request for an examination."""
 
     patient = serializers.UUIDField()
-    priority = PriorityField(default=Priority.ROUTINE.name.lower())
+    priority = PriorityField(default=Priority.ROUTINE.value)
 
     class Meta:
         model = Study

@@ -14,7 +14,7 @@ from rest_framework.reverse import reverse
 
 from accounts.reauthentication import credentials_confirm
 from diagnosis.api.base import ClinicViewSet
-from diagnosis.api.etags import draft_matched, version_etag
+from diagnosis.api.etags import draft_matched, draft_read, version_etag
 from diagnosis.api.filters import ReportFilter
 from diagnosis.api.schema import IF_MATCH, IF_MATCH_OPTIONAL, Refusal, binary, operation
 from diagnosis.api.serializers.reports import (
@@ -51,7 +51,7 @@ class ReportViewSet(mixins.ListModelMixin, ClinicViewSet[Report]):
     """The clinic's reports; each is shown by its newest version."""
 
     queryset = Report.objects.none()
-    serializer_class = ReportSerializer
+    serializer_class = ReportSerializer  # type: ignore[assignment]  # of the newest version
     filterset_class = ReportFilter
 
     def get_queryset(self) -> QuerySet[Report]:
@@ -117,7 +117,7 @@ class ReportViewSet(mixins.ListModelMixin, ClinicViewSet[Report]):
         report = report_get(user=self.actor, pk=pk)
         body = ReportUpdateSerializer(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
-        revision = draft_matched(request, _newest(report), required=True)
+        revision = draft_read(request, _newest(report))
         report_draft_update(
             actor=self.actor, report=report, revision=revision, **body.validated_data
         )
@@ -148,7 +148,7 @@ class ReportViewSet(mixins.ListModelMixin, ClinicViewSet[Report]):
         report = report_get(user=self.actor, pk=pk)
         body = SignSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        revision = draft_matched(request, _newest(report), required=False)
+        revision = draft_matched(request, _newest(report))
         credentials_confirm(request=request, **body.validated_data)
         report_sign(actor=self.actor, report=report, revision=revision)
         return self._answer(pk)

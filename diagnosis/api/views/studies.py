@@ -186,6 +186,6 @@ class StudyViewSet(mixins.ListModelMixin, ClinicViewSet[Study]):
     def _answer(self, pk: UUID, code: int = status.HTTP_200_OK, **headers: str) -> Response:
         """Return the study as it is now, with its images."""
         study = study_get(user=self.actor, pk=pk)
-        context = self.get_serializer_context()
-        context["images"] = study_images(user=self.actor, study=study)
+        images = study_images(user=self.actor, study=study)
+        context = {**self.get_serializer_context(), "images": images}
         return Response(StudySerializer(study, context=context).data, status=code, headers=headers)

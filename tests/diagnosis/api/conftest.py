@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rest_framework.test import APIClient
@@ -25,21 +26,34 @@ from tests.factories import (
 API = "/api/v1/"
 
 
+class Client(APIClient):
+    """Reads files to their end, which closes them; a bug answers 500 as it does for people."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(raise_request_exception=False, **options)
+
+    def request(self, **kwargs: Any) -> Any:
+        response = super().request(**kwargs)
+        if response.streaming:
+            response.received = b"".join(response.streaming_content)
+        return response
+
+
 @dataclass
 class Person:
     """A member with a client that sends their token."""
 
     membership: Membership
-    client: APIClient
+    client: Client
 
     @property
     def user(self):
         return self.membership.user
 
 
-def client_of(membership: Membership, scope: str = ApiToken.Scope.WRITE) -> APIClient:
+def client_of(membership: Membership, scope: str = ApiToken.Scope.WRITE) -> Client:
     token = ApiTokenFactory(membership=membership, scope=scope)
-    client = APIClient(raise_request_exception=False)
+    client = Client()
     client.credentials(HTTP_AUTHORIZATION=f"Token {token.secret}")
     return client
 
@@ -81,8 +95,8 @@ def stranger(db) -> Person:
 
 
 @pytest.fixture
-def nobody(db) -> APIClient:
-    return APIClient(raise_request_exception=False)
+def nobody(db) -> Client:
+    return Client()
 
 
 def stored(kind: str, content_type: str) -> str:
