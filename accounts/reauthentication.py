@@ -90,6 +90,11 @@ def session_is_fresh(request: HttpRequest) -> bool:
     return fresh or not get_adapter().get_reauthentication_methods(request.user)
 
 
+def has_authenticator(user: User) -> bool:
+    """Return whether the person can prove who they are by a one-time code."""
+    return bool(Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).exists())
+
+
 def _password_is_right(user: User, password: str) -> bool:
     try:
         return bool(user.has_usable_password() and get_adapter().reauthenticate(user, password))
@@ -98,7 +103,7 @@ def _password_is_right(user: User, password: str) -> bool:
 
 
 def _code_is_right(user: User, otp: str) -> bool:
-    if not Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).exists():
+    if not has_authenticator(user):
         return False
     form = ReauthenticateForm(user=user, data={"code": otp})
     if form.is_valid():

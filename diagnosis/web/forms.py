@@ -106,6 +106,11 @@ class SignForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"}),
     )
 
+    def __init__(self, *args: Any, has_authenticator: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not has_authenticator:
+            del self.fields["otp"]
+
 
 class RecordNumberForm(forms.Form):
     """Names another patient of the clinic by record number."""

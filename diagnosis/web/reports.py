@@ -57,7 +57,7 @@ def report_autosave(request: MemberRequest, pk: UUID) -> HttpResponse:
 def report_sign_action(request: MemberRequest, pk: UUID) -> HttpResponseBase:
     """Save what is in the form, confirm who signs, and sign it."""
     report = report_get(user=request.user, pk=pk)
-    form = SignForm(request.POST)
+    form = SignForm(request.POST, has_authenticator=True)
     try:
         draft = _save(request, report)
         form.is_valid()

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.urls import reverse
 
+from accounts.reauthentication import has_authenticator
 from diagnosis.models import Analysis, Finding, ReportVersion, Study, StudyImage
 from diagnosis.models.regions import region_label
 from diagnosis.selectors import earlier_studies, study_images
@@ -96,6 +97,6 @@ def _report(request: MemberRequest, study: Study) -> dict[str, Any]:
         "newest": newest,
         "draft": draft,
         "report_form": ReportForm(initial=initial) if draft else None,
-        "sign_form": SignForm() if draft else None,
+        "sign_form": SignForm(has_authenticator=has_authenticator(request.user)) if draft else None,
         "signed": next((v for v in versions if v.status == ReportVersion.Status.SIGNED), None),
     }
