@@ -17,8 +17,8 @@ def _broker_url(redis_url: str) -> str:
 
 
 JOB_MAX_ATTEMPTS = env_int("JOB_MAX_ATTEMPTS", default=3, minimum=1)
-JOB_LEASE = timedelta(seconds=20)
-JOB_LEASE_RENEWAL = timedelta(seconds=5)
+JOB_LEASE = timedelta(seconds=env_int("JOB_LEASE_S", default=20, minimum=2))
+JOB_LEASE_RENEWAL = JOB_LEASE / 4
 JOB_RETRY_DELAY = timedelta(seconds=env_int("JOB_RETRY_DELAY_S", default=5, minimum=0))
 JOB_TRANSIENT_PATIENCE = timedelta(minutes=env_int("JOB_TRANSIENT_PATIENCE_MIN", default=15))
 JOB_TASK_BUDGET = timedelta(seconds=20)  # then the task ends and wakes the next one

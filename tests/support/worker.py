@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Self
 
+import psutil
+
 from fracture_site import processes
 from tests.support.database import ROOT, database_url
 
@@ -69,6 +71,16 @@ class RealWorker:
         self._process.kill()
         self._process.wait()
         processes.end_processes(family, grace_s=0, signum=signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """Stop all its processes in the middle of what they do, as a paused machine does."""
+        for process in [*processes.descendants(self.pid), psutil.Process(self.pid)]:
+            process.suspend()
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        for process in [psutil.Process(self.pid), *processes.descendants(self.pid)]:
+            process.resume()
 
     def stop(self) -> None:
         """End it and all its children."""

@@ -1,0 +1,101 @@
+"""Two clinics that upload through the API, and how to count what became of it."""
+
+import itertools
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, local
+from uuid import UUID
+
+import numpy as np
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test import Client
+
+from accounts.models import Role
+from accounts.tenancy import clinic_scope
+from diagnosis.models import Analysis, JobOverview, Study, StudyImage
+from ml.data.synthetic import synthetic_radiograph, to_jpeg
+from tests.factories import ApiTokenFactory, StudyFactory
+
+IMAGES_A_STUDY = 5
+
+
+def pictures(count: int) -> list[bytes]:
+    """Return different files; only a few are drawn, the others differ in brightness."""
+    drawn = [synthetic_radiograph(seed, size=(240, 300)).pixels for seed in range(3)]
+    return [
+        to_jpeg(np.clip(drawn[n % 3].astype(np.int16) + n // 3, 0, 255).astype(np.uint8))
+        for n in range(count)
+    ]
+
+
+class Hospital:
+    """Some studies of two clinics, and clients that keep sending until they get an answer."""
+
+    def __init__(self, uploads: int) -> None:
+        self.files = pictures(uploads)
+        tokens = [ApiTokenFactory(membership__roles=[Role.TECHNICIAN]) for _ in range(2)]
+        self.clinics = [token.membership.clinic for token in tokens]
+        senders = itertools.cycle(tokens)
+        self._targets = []
+        for _ in range(0, uploads, IMAGES_A_STUDY):
+            token = next(senders)
+            study = StudyFactory(patient__clinic=token.membership.clinic)
+            self._targets += [(token.secret, study.pk)] * IMAGES_A_STUDY
+        self.begun = Event()
+        self._local = local()
+
+    def upload_all(self, *, at_once: int = 8) -> list[UUID]:
+        """Return the ids of the images that were answered with 201."""
+        jobs = list(zip(self._targets, self.files, strict=False))
+        with ThreadPoolExecutor(at_once) as pool:
+            found = list(pool.map(lambda job: self._upload(*job), jobs))
+            list(pool.map(lambda _n: connection.close(), range(at_once)))
+        return found
+
+    def _upload(self, target: tuple[str, UUID], data: bytes) -> UUID:
+        secret, study = target
+        try:
+            response = Client().post(
+                f"/api/v1/studies/{study}/images/",
+                {"file": SimpleUploadedFile("x.jpg", data, "image/jpeg")},
+                headers={"Authorization": f"Token {secret}"},
+            )
+        finally:
+            connection.close()
+        assert response.status_code == 201, (response.status_code, response.content[:300])
+        self.begun.set()
+        return UUID(response.json()["id"])
+
+
+def states() -> Counter[str]:
+    """Return how many jobs of all clinics are in which state."""
+    return Counter(JobOverview.objects.values_list("status", flat=True))
+
+
+def results(clinics) -> list[Analysis]:
+    """Return every succeeded analysis of the clinics, with findings loaded."""
+    found = []
+    for clinic in clinics:
+        with clinic_scope(clinic.pk):
+            rows = Analysis.objects.filter(status="succeeded").prefetch_related("findings")
+            found += list(rows)
+    return found
+
+
+def studies(clinics) -> list[Study]:
+    """Return all studies of the clinics."""
+    found: list[Study] = []
+    for clinic in clinics:
+        with clinic_scope(clinic.pk):
+            found += list(Study.objects.all())
+    return found
+
+
+def images(clinics) -> set[UUID]:
+    """Return the ids of all stored images."""
+    found: set[UUID] = set()
+    for clinic in clinics:
+        with clinic_scope(clinic.pk):
+            found |= set(StudyImage.objects.values_list("pk", flat=True))
+    return found
