@@ -51,7 +51,7 @@ types: .venv/installed-dev ## Check types
 
 .PHONY: contracts
 contracts: .venv/installed-dev ## Check who may import whom
-	$(BIN)/lint-imports --no-timings
+	$(BIN)/lint-imports
 
 .PHONY: schema
 schema: .venv/installed-dev ## Check that docs/openapi.yaml is what the API does
