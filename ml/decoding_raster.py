@@ -21,7 +21,10 @@ from ml.decoding_common import (
 
 MAX_MISSING_SHARE: Final = 0.6  # the worst of 54 real cut radiographs lacks 0.51
 JPEG_GREY: Final = 128  # what libjpeg paints where data is missing
-JPEG_BLOCK: Final = 8  # rows of the last block, of which only the left part may be there
+JPEG_BLOCKS: Final = (
+    16,
+    8,
+)  # heights of the last row of blocks, of which the left part may be there
 EXIF_ORIENTATION: Final = 274
 TIFF_PHOTOMETRIC: Final = 262
 MODES_16: Final = ("I;16", "I;16L", "I;16B", "I;16N")
@@ -221,10 +224,13 @@ def _cut_jpeg(data: bytes) -> Image.Image:
     pixels = np.array(image)
     first = len(rows) - missing
     pixels[first:] = 0  # a grey slab would look like tissue, black is background
-    block = slice(max(0, first - JPEG_BLOCK), first)
-    columns: npt.NDArray[np.bool_] = np.all(painted[block], axis=0)
-    if missing and not columns.all():
-        pixels[block, len(columns) - int(np.argmin(columns[::-1])) :] = 0
+    for height in JPEG_BLOCKS:
+        block = slice(max(0, first - height), first)
+        columns: npt.NDArray[np.bool_] = np.all(painted[block], axis=0)
+        absent = 0 if columns.all() else int(np.argmin(columns[::-1]))
+        if missing and absent:
+            pixels[block, len(columns) - absent :] = 0
+            break
     return Image.fromarray(pixels)
 
 

@@ -50,8 +50,8 @@ def ingest_image(
     """Check, decode, sanitise and render one file in a limited process.
 
     Args:
-        source: the bytes, a path, or a binary file with a descriptor. An uploaded file is read
-            from its start, whatever its position.
+        source: the bytes, a path, or an open binary file such as an upload, which is read from its
+            start, whatever its position.
         limits: bounds; those of the settings when left out.
 
     Raises:
@@ -95,20 +95,27 @@ def _ingested(result: Processed, digest: str, size: int) -> IngestedImage:
 @contextmanager
 def _descriptor(source: bytes | Path | BinaryIO) -> Iterator[int]:
     """Yield a descriptor to read the file from; bytes go into memory, never onto a disk."""
-    if isinstance(source, bytes):
-        descriptor = os.memfd_create("upload", os.MFD_CLOEXEC)
-        try:
-            view = memoryview(source)
-            while view:
-                view = view[os.write(descriptor, view) :]
-            yield descriptor
-        finally:
-            os.close(descriptor)
-    elif isinstance(source, Path):
+    if isinstance(source, Path):
         with source.open("rb") as stream:
             yield stream.fileno()
-    else:
-        yield source.fileno()
+        return
+    if not isinstance(source, bytes):
+        source.seek(0)  # also writes out what an upload handler still holds back
+        try:
+            descriptor = source.fileno()
+        except (AttributeError, OSError):  # an upload that is kept in memory
+            source = source.read()
+        else:
+            yield descriptor
+            return
+    descriptor = os.memfd_create("upload", os.MFD_CLOEXEC)
+    try:
+        view = memoryview(source)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _sha256(descriptor: int, size: int) -> str:

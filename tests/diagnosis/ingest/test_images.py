@@ -7,6 +7,7 @@ import struct
 import numpy as np
 import pytest
 from django.conf import settings
+from django.core.files.uploadedfile import SimpleUploadedFile
 from PIL import Image
 from pydicom.uid import JPEGLSLossless, RLELossless
 
@@ -74,6 +75,17 @@ def test_bytes_path_and_open_file_give_the_same(tmp_path):
         stream.read(10)
         assert ingest_image(stream, LIMITS) == ingest_image(path, LIMITS)
     assert ingest_image(path, LIMITS) == ingest_image(data, LIMITS)
+
+
+def test_uploads_in_memory_and_half_written_files_are_read_whole(tmp_path):
+    data = good_files()["png"]
+    expected = ingest_image(data, LIMITS)
+    upload = SimpleUploadedFile("x.png", data)
+    upload.read(5)
+    assert ingest_image(upload, LIMITS) == expected
+    with (tmp_path / "upload").open("w+b") as stream:
+        stream.write(data)
+        assert ingest_image(stream, LIMITS) == expected
 
 
 def test_renditions_are_small_jpegs_without_metadata():
