@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import Warning as CheckWarning
 from django.db import connections
 
 
@@ -28,3 +30,35 @@ def application_role_is_bound_by_row_security(**kwargs: Any) -> list[CheckMessag
             id="accounts.E001",
         )
     ]
+
+
+@register(Tags.security, deploy=True)
+def limits_of_attempts_hold(**_kwargs: Any) -> list[CheckMessage]:
+    """Refuse what would make the limits of sign-in attempts useless, or lock everybody out."""
+    found: list[CheckMessage] = []
+    backend = settings.CACHES["default"]["BACKEND"]
+    if "locmem" in backend or "dummy" in backend:
+        found.append(
+            Error(
+                "Attempts to sign in are counted in each process by itself.",
+                hint="Set REDIS_URL: all processes must count together.",
+                id="accounts.E002",
+            )
+        )
+    if settings.SECURE_PROXY_SSL_HEADER and not settings.ALLAUTH_TRUSTED_PROXY_COUNT:
+        found.append(
+            CheckWarning(
+                "Behind the proxy all people seem to come from one address, and share its limit.",
+                hint="Set TRUSTED_PROXY_COUNT to the number of proxies in front of the site.",
+                id="accounts.W003",
+            )
+        )
+    if getattr(settings, "MFA_TOTP_INSECURE_BYPASS_CODE", None):
+        found.append(
+            Error(
+                "MFA_TOTP_INSECURE_BYPASS_CODE opens every second factor.",
+                hint="Remove it.",
+                id="accounts.E004",
+            )
+        )
+    return found

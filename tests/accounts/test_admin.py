@@ -87,7 +87,7 @@ class TestPages:
         for name, pk in (("user", doctor.user_id), ("clinic", doctor.clinic_id)):
             assert client.post(f"/admin/accounts/{name}/{pk}/delete/").status_code == 403
 
-    def test_what_decides_who_may_sign_in_is_not_offered(self, client):
+    def test_what_decides_who_may_sign_in_is_not_offered(self):
         for path in ("account_emailaddress", "mfa_authenticator", "socialaccount_socialapp"):
             with pytest.raises(NoReverseMatch):
                 reverse(f"admin:{path}_changelist")

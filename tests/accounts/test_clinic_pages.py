@@ -36,7 +36,7 @@ class TestDoors:
         url = reverse(f"accounts:{name}")
         assert client.get(url)["Location"] == f"/accounts/login/?next={url}"
 
-    def test_people_without_clinic_stay_out(self, client, name, db):
+    def test_people_without_clinic_stay_out(self, client, name):
         client.force_login(UserFactory(is_staff=True, is_superuser=True))
         assert client.get(reverse(f"accounts:{name}")).status_code == 403
 
