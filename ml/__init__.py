@@ -1,1 +1,1 @@
-"""Pixels and weights: decoding, the fracture model, its training and evaluation. Knows no Django."""
+"""Pixels and weights: decoding, the fracture model, its training and evaluation; no Django."""

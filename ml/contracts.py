@@ -98,13 +98,15 @@ class Prediction:
     Attributes:
         probability: calibrated probability of at least one fracture, 0 to 1;
             ``None`` exactly when ``verdict`` is ``cannot_assess``.
-        region: body region code (``hand_arm``, ``leg``, ``hip``, ``shoulder`` or finer), ``""`` unknown.
+        region: body region code (``hand_arm``, ``leg``, ``hip``, ``shoulder`` or finer), ``""``
+            when unknown.
         heatmap: ``uint8`` of shape ``(h, w)``, 0 to 255, covering the whole decoded
             image edge to edge at lower resolution; ``None`` when not assessed.
         image_width, image_height: size of the decoded image in pixels.
         reasons: stable codes why it cannot be assessed, empty otherwise.
-        warnings: stable codes of things a reader should know (``truncated_file``, ``hardware`` ...).
-        timings_ms: milliseconds for each stage: decode, quality, preprocess, forward, postprocess, total.
+        warnings: stable codes of what a reader should know (``truncated_file``, ``hardware`` ...).
+        timings_ms: milliseconds for each stage: decode, quality, preprocess, forward,
+            postprocess, total.
     """
 
     model: ModelInfo

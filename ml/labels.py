@@ -34,6 +34,15 @@ COARSE_REGION = {
     "spine_chest": "shoulder",
 }
 
+# How sources name the coarse regions.
+REGION_OF_LABEL = {
+    "hand": "hand_arm",
+    "hand_arm": "hand_arm",
+    "leg": "leg",
+    "hip": "hip",
+    "shoulder": "shoulder",
+}
+
 # Experimental readings by non-clinicians; anything else in the labels counts as unknown.
 SEVERITIES = ("mild", "moderate", "severe")
 DISPLACEMENTS = ("none", "displaced")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ml.contracts import Box
 
 PREPROCESSING_VERSION = "limb-crop-1"
-INPUT_SIZE = 448
+INPUT_SIZE = 384
 
 GrayImage: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 Float32Image: TypeAlias = npt.NDArray[np.float32]

@@ -23,6 +23,7 @@ from ml.architectures.detector import build_detector
 from ml.data.batches import BatchPlan, batches
 from ml.data.cache import PictureCache
 from ml.data.fracatlas import Sample, read_samples
+from ml.data.pictures import read_grey
 from ml.data.splits import read_split
 from ml.losses import LossWeights
 from ml.metrics import auroc
@@ -31,7 +32,7 @@ from ml.training import MovingAverage, RatePlan, in_background, make_step
 
 logger = logging.getLogger("ml.train")
 _DEFAULT_SPLIT = Path(__file__).parent / "data" / "splits" / "fracatlas_v1.csv"
-_DEFAULT_CONFIG = Path(__file__).parent / "configs" / "detector_448.toml"
+_DEFAULT_CONFIG = Path(__file__).parent / "configs" / "detector.toml"
 
 
 class Run:
@@ -159,10 +160,7 @@ def validate(model: keras.Model, samples: Sequence[Sample]) -> dict[str, float]:
         chunk = samples[start : start + 16]
         prepared = [
             prepare(
-                np.asarray(
-                    cv2.imread(str(s.path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION),
-                    np.uint8,
-                ),
+                read_grey(s.path),
                 input_size=size,
             )
             for s in chunk

@@ -17,7 +17,6 @@ ATTRIBUTE_STRIDE = 8
 ATTRIBUTE_CHANNELS = len(SEVERITIES) + len(DISPLACEMENTS) + len(PATTERNS)
 OUTPUTS = ("image", "region", "body_region", "flags", "map", "boxes", "attributes")
 FLAGS = ("hardware", "cast")
-_LAST_FROZEN_LAYER = "block_1_project_BN"
 
 
 def build_detector(
@@ -26,7 +25,7 @@ def build_detector(
     backbone_weights: Path | None = None,
     batch_norm_momentum: float = 0.95,
     dropout: float = 0.3,
-    freeze_stem: bool = False,
+    freeze_until: str = "",
 ) -> keras.Model:
     """Build the network for square one-channel input of -1 to 1.
 
@@ -46,7 +45,7 @@ def build_detector(
         )
         source.load_weights(str(backbone_weights))
         backbone.set_weights(source.get_weights())
-    _tune_backbone(backbone, momentum=batch_norm_momentum, freeze_stem=freeze_stem)
+    _tune_backbone(backbone, momentum=batch_norm_momentum, freeze_until=freeze_until)
     names = (
         "block_2_add",
         "block_6_expand_relu",
@@ -111,14 +110,17 @@ def box_distances(logits: Any) -> Any:
     return keras.ops.exp(keras.ops.clip(logits + float(np.log(12.0)), 0.0, 5.4))
 
 
-def _tune_backbone(backbone: keras.Model, *, momentum: float, freeze_stem: bool) -> None:
-    frozen = freeze_stem
+def _tune_backbone(backbone: keras.Model, *, momentum: float, freeze_until: str) -> None:
+    """Set the batch-norm momentum, and freeze from the input to a named layer (``""``: none)."""
+    frozen = bool(freeze_until)
+    if frozen:
+        backbone.get_layer(freeze_until)  # a typo must not freeze everything
     for layer in backbone.layers:
         if isinstance(layer, layers.BatchNormalization):
             # The default 0.999 lags thousands of steps behind and spoils validation.
             layer.momentum = momentum
         layer.trainable = not frozen
-        if layer.name == _LAST_FROZEN_LAYER:
+        if layer.name == freeze_until:
             frozen = False
 
 

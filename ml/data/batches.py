@@ -139,8 +139,7 @@ def _assemble(
 
 
 def _coarse_index(sample: Sample) -> int:
-    code = "hand_arm" if sample.region == "hand" else sample.region
-    return COARSE_REGIONS.index(code) if code in COARSE_REGIONS else -1
+    return COARSE_REGIONS.index(sample.region) if sample.region in COARSE_REGIONS else -1
 
 
 def _attribute_targets(owner: npt.NDArray[np.int64], fractures: Sequence[Fracture]) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.data.fracatlas import Sample
+from ml.data.pictures import read_grey
 from ml.preprocessing import PREPROCESSING_VERSION, Rect, find_content, find_limb, window_limits
 
 _MAX_SIDE = 768
@@ -63,12 +64,7 @@ def _build(folder: Path, samples: Sequence[Sample], key: str) -> None:
     offset = 0
     with (folder / "pixels.bin").open("wb") as file:
         for sample in samples:
-            image = cv2.imread(
-                str(sample.path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
-            )
-            if image is None:
-                raise ValueError(f"cannot read {sample.path}")
-            grey = np.asarray(image, np.uint8)
+            grey = read_grey(sample.path)
             content, _ = find_content(grey)
             crop = find_limb(grey, content)
             low, high = window_limits(grey[crop.top : crop.bottom, crop.left : crop.right])

@@ -11,6 +11,7 @@ from ml.labels import (
     COARSE_REGION,
     DISPLACEMENT_OF_LABEL,
     PATTERN_OF_LABEL,
+    REGION_OF_LABEL,
     SEVERITIES,
 )
 
@@ -91,7 +92,7 @@ def _sample(row: dict[str, str], images: Path, fractures: tuple[Fracture, ...]) 
         image_id=row["image_id"],
         path=images / row["image_id"],
         fractured=row["fractured"] == "1",
-        region=row.get("region", "") or COARSE_REGION.get(fine, ""),
+        region=REGION_OF_LABEL.get(row.get("region", "")) or COARSE_REGION.get(fine, ""),
         body_region=body_region,
         hardware=row.get("hardware") == "1",
         cast=row.get("cast") == "1",

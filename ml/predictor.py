@@ -1,0 +1,243 @@
+"""The loaded model: decode, quality, prepare, forward, calibrate, boxes, explain; each stage timed.
+
+Deterministic: the same bytes and the same files give the same answer with any thread count of one.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.calibration import sigmoid
+from ml.contracts import ModelArtifactError, ModelInfo, Prediction, UnreadableImageError, Verdict
+from ml.decoding import DecodedImage, decode_image
+from ml.detection import Candidate, find_candidates, softmax
+from ml.explain import heatmap_of_image
+from ml.findings import Finding, findings_of, image_severity, verdict_of
+from ml.manifest import Manifest, read_manifest
+from ml.novelty import NoveltyModel, load_novelty
+from ml.preprocessing import Geometry, GrayImage, prepare
+from ml.quality import assess
+from ml.runtimes.base import Runtime
+from ml.runtimes.onnx import OnnxRuntime
+from ml.stopwatch import Stopwatch
+
+WEIGHTS_FOLDER = Path(__file__).parent / "weights"
+_NEEDED_OUTPUTS = frozenset(
+    {"image", "region", "body_region", "flags", "map", "boxes", "attributes", "features"}
+)
+_FLAG_LIMIT = 0.5
+_FLAGS = ("hardware", "cast")
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What the network says about one prepared picture, before thresholds.
+
+    Attributes:
+        probability: calibrated, of at least one fracture.
+        logit: the raw evidence behind it.
+        regions, body_regions: probabilities in the manifest's order.
+        flags: probabilities of metal and of a cast.
+        findings: every candidate place with its calibrated probability, strongest first.
+        fracture_map: ``(h, w)`` over the input square, 0 to 1.
+        features: pooled features, ``(d,)``.
+        novelty: distance from the training pictures, 0 when the model has no such file.
+        geometry: the way back to image pixels.
+        padding_found: the grey fill of a cut-off JPEG was left out.
+    """
+
+    probability: float
+    logit: float
+    regions: npt.NDArray[np.float64]
+    body_regions: npt.NDArray[np.float64]
+    flags: npt.NDArray[np.float64]
+    findings: tuple[Finding, ...]
+    fracture_map: npt.NDArray[np.float32]
+    features: npt.NDArray[np.float32]
+    novelty: float
+    geometry: Geometry
+    padding_found: bool
+
+
+class FracturePredictor:
+    """Implements ``ml.contracts.Predictor`` on any runtime. Not to be shared by threads."""
+
+    def __init__(
+        self, manifest: Manifest, runtime: Runtime, novelty: NoveltyModel | None = None
+    ) -> None:
+        missing = _NEEDED_OUTPUTS - runtime.output_names
+        if missing:
+            raise ModelArtifactError(f"the model lacks the outputs {sorted(missing)}")
+        self._manifest = manifest
+        self._runtime = runtime
+        self._novelty = novelty
+
+    @property
+    def info(self) -> ModelInfo:
+        """Identity stored with every result."""
+        return self._manifest.info
+
+    @property
+    def manifest(self) -> Manifest:
+        """Everything the model folder says."""
+        return self._manifest
+
+    def predict(self, encoded: bytes, *, frame: int = 0) -> Prediction:
+        """Analyse one encoded image (PNG, JPEG, TIFF or DICOM Part 10).
+
+        Raises:
+            UnreadableImageError: ``encoded`` cannot be decoded to pixels.
+            IndexError: the image has no such frame.
+        """
+        watch = Stopwatch()
+        with watch.stage("decode"):
+            decoded = decode_image(encoded)
+            if not 0 <= frame < decoded.frame_count:
+                raise IndexError(f"frame {frame} of {decoded.frame_count}")
+            pixels = decoded.frames[frame]
+        return self.judge(decoded, pixels, watch)
+
+    def judge(self, decoded: DecodedImage, pixels: GrayImage, watch: Stopwatch) -> Prediction:
+        """Answer for pixels that are decoded already."""
+        if decoded.modality not in self.info.modalities:
+            return self._refusal(decoded, pixels, ("no_model_for_modality",), watch)
+        with watch.stage("quality"):
+            is_photo = decoded.was_color and decoded.format != "dicom"
+            reasons = assess(pixels, has_color=is_photo)
+        if reasons:
+            return self._refusal(decoded, pixels, reasons, watch)
+        examination = self.examine(pixels, watch)
+        if examination.novelty > self._manifest.novelty_limit:
+            return self._refusal(decoded, pixels, ("not_a_radiograph",), watch)
+        with watch.stage("postprocess"):
+            return self._answer(decoded, examination, watch)
+
+    def examine(self, pixels: GrayImage, watch: Stopwatch | None = None) -> Examination:
+        """Run the network on one decoded frame, without gate and thresholds."""
+        watch = watch or Stopwatch()
+        size = self._manifest.input_size
+        with watch.stage("preprocess"):
+            prepared = prepare(pixels, input_size=size)
+        with watch.stage("forward"):
+            outputs = self._forward(prepared.pixels)
+        with watch.stage("postprocess"):
+            candidates = find_candidates(
+                outputs["map"][..., 0], outputs["boxes"], outputs["attributes"], input_size=size
+            )
+            logit = float(outputs["image"])
+            features = outputs["features"]
+            return Examination(
+                probability=self._manifest.image_calibration.probability(logit),
+                logit=logit,
+                regions=softmax(outputs["region"]),
+                body_regions=softmax(outputs["body_region"]),
+                flags=sigmoid(outputs["flags"]),
+                findings=tuple(self._finding(c, prepared.geometry) for c in candidates),
+                fracture_map=np.asarray(sigmoid(outputs["map"][..., 0]), np.float32),
+                features=features,
+                novelty=self._novelty.distance(features) if self._novelty else 0.0,
+                geometry=prepared.geometry,
+                padding_found=prepared.padding_found,
+            )
+
+    def _forward(self, pixels: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+        """Return the outputs of one picture, averaged with its mirror image where asked."""
+        straight = {name: value[0] for name, value in self._runtime.run(pixels[None]).items()}
+        if not self._manifest.flip_average:
+            return straight
+        mirrored_input = np.ascontiguousarray(pixels[None, :, ::-1])
+        mirrored = {name: value[0] for name, value in self._runtime.run(mirrored_input).items()}
+        for name in ("map", "boxes", "attributes"):
+            mirrored[name] = mirrored[name][:, ::-1]
+        mirrored["boxes"] = mirrored["boxes"][..., [2, 1, 0, 3]]  # left and right change places
+        return {
+            name: np.asarray((straight[name] + mirrored[name]) / 2, np.float32) for name in straight
+        }
+
+    def _finding(self, candidate: Candidate, geometry: Geometry) -> Finding:
+        return Finding(
+            box=geometry.box_to_image(candidate.box),
+            probability=self._manifest.box_calibration.probability(candidate.logit),
+            candidate=candidate,
+        )
+
+    def _answer(
+        self, decoded: DecodedImage, examination: Examination, watch: Stopwatch
+    ) -> Prediction:
+        manifest = self._manifest
+        verdict = verdict_of(examination.probability, manifest.info.thresholds)
+        region = int(np.argmax(examination.regions))
+        codes = [*decoded.warnings]
+        if examination.padding_found:
+            codes.append("truncated_file")
+        codes += [
+            name
+            for name, value in zip(_FLAGS, examination.flags, strict=True)
+            if value >= _FLAG_LIMIT
+        ]
+        shown = findings_of(examination.findings, verdict, manifest.box_thresholds)
+        return Prediction(
+            model=manifest.info,
+            verdict=verdict,
+            probability=examination.probability,
+            region=manifest.regions[region],
+            region_probability=float(examination.regions[region]),
+            severity=image_severity(examination.findings, verdict),
+            findings=shown,
+            heatmap=heatmap_of_image(examination.fracture_map, examination.geometry),
+            image_width=examination.geometry.image_width,
+            image_height=examination.geometry.image_height,
+            warnings=tuple(dict.fromkeys(codes)),
+            timings_ms=watch.timings_ms(),
+        )
+
+    def _refusal(
+        self,
+        decoded: DecodedImage,
+        pixels: GrayImage,
+        reasons: tuple[str, ...],
+        watch: Stopwatch,
+    ) -> Prediction:
+        return Prediction(
+            model=self.info,
+            verdict=Verdict.CANNOT_ASSESS,
+            probability=None,
+            region="",
+            region_probability=None,
+            severity="",
+            findings=(),
+            heatmap=None,
+            image_width=int(pixels.shape[1]),
+            image_height=int(pixels.shape[0]),
+            reasons=reasons,
+            warnings=tuple(decoded.warnings),
+            timings_ms=watch.timings_ms(),
+        )
+
+
+def load_predictor(location: Path | str = WEIGHTS_FOLDER, *, threads: int = 1) -> FracturePredictor:
+    """Load the model of a folder (or manifest file), check its hashes, and run it once to warm up.
+
+    Raises:
+        ModelArtifactError: missing, altered, or not what the manifest says.
+    """
+    manifest = read_manifest(Path(location))
+    runtime = OnnxRuntime(manifest.weights, sha256=manifest.info.sha256, threads=threads)
+    novelty = None
+    if manifest.novelty_file is not None:
+        novelty = load_novelty(manifest.novelty_file, sha256=manifest.novelty_sha256)
+    predictor = FracturePredictor(manifest, runtime, novelty)
+    size = manifest.input_size
+    runtime.run(np.full((1, size, size), -1.0, np.float32))
+    return predictor
+
+
+__all__ = [
+    "WEIGHTS_FOLDER",
+    "Examination",
+    "FracturePredictor",
+    "UnreadableImageError",
+    "load_predictor",
+]
