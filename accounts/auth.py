@@ -32,7 +32,7 @@ def _is_new_here(invitation: Invitation | None) -> bool:
     return invitation is not None and not address_is_known(email=invitation.email)
 
 
-class InvitationOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+class InvitationOnlyAdapter(DefaultAccountAdapter):
     """Sign-up needs an invitation; what happens at the door is written to the audit trail."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
@@ -106,7 +106,7 @@ class InvitationOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return str(credentials.get("email", "")).strip().lower()
 
 
-class MembersOnlySocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
+class MembersOnlySocialAdapter(DefaultSocialAccountAdapter):
     """An identity of a provider is bound by issuer and subject, never by its address.
 
     Its owner connects it while signed in, or it comes with an invitation: then

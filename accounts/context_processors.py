@@ -3,8 +3,9 @@
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
 
-from accounts.models import User
+from accounts.models import Membership, User
 from accounts.policy import allowed_actions
 from accounts.selectors import membership_list
 
@@ -18,10 +19,12 @@ def clinic(request: HttpRequest) -> dict[str, Any]:
     return {
         "membership": membership,
         "memberships": membership_list(user=user),
-        "can": {
-            action.name.lower()
-            for action in (
-                allowed_actions(user=user, clinic_id=membership.clinic_id) if membership else ()
-            )
-        },
+        "can": SimpleLazyObject(lambda: _allowed(user, membership)),
     }
+
+
+def _allowed(user: User, membership: Membership | None) -> frozenset[str]:
+    if membership is None:
+        return frozenset()
+    actions = allowed_actions(user=user, clinic_id=membership.clinic_id)
+    return frozenset(action.name.lower() for action in actions)

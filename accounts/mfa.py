@@ -15,7 +15,7 @@ from accounts.audit import audit_record
 from accounts.models import AuditEvent
 
 
-class EncryptingMFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
+class EncryptingMFAAdapter(DefaultMFAAdapter):
     """A stolen copy of the database holds no usable second factor."""
 
     def encrypt(self, text: str) -> str:
@@ -33,7 +33,7 @@ class EncryptingMFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         return MultiFernet([Fernet(base64.urlsafe_b64encode(digest)) for digest in digests])
 
 
-class AuthenticateForm(allauth_forms.AuthenticateForm):  # type: ignore[misc]
+class AuthenticateForm(allauth_forms.AuthenticateForm):
     """The code at sign-in."""
 
     def clean_code(self) -> Any:
@@ -41,7 +41,7 @@ class AuthenticateForm(allauth_forms.AuthenticateForm):  # type: ignore[misc]
         return _audited(self, super().clean_code, "auth.sign_in")
 
 
-class ReauthenticateForm(allauth_forms.ReauthenticateForm):  # type: ignore[misc]
+class ReauthenticateForm(allauth_forms.ReauthenticateForm):
     """The code before something important."""
 
     def clean_code(self) -> Any:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from importlib import import_module
+from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 from django.conf import settings
@@ -11,7 +12,9 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.http.request import UnreadablePostError
+from django.shortcuts import resolve_url
 from django.utils.translation import gettext as _
+from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.audit import audit_denial, audit_denials_write, audit_record, denials_of
 from accounts.models import Membership, User
@@ -34,7 +37,7 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 class SessionLifetimeMiddleware:
     """End a session that is idle for too long or too old.
 
-    Pages that refresh themselves send ``X-Background: true``: a screen that
+    Parts of pages that refresh themselves send ``X-Background: true``: a screen that
     nobody looks at must not keep its session alive.
     """
 
@@ -55,7 +58,18 @@ class SessionLifetimeMiddleware:
                 now - seen >= 60 and request.headers.get("X-Background") != "true"
             ):
                 session[SEEN_KEY] = now
-        return self.get_response(request)
+        return _sign_in_as_a_page(request, self.get_response(request))
+
+
+def _sign_in_as_a_page(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """Lead a page whose part was asked for after the session ended to sign-in as a whole."""
+    htmx = getattr(request, "htmx", None)
+    target = urlsplit(response.headers.get("Location", "")).path
+    if not htmx or response.status_code != 302 or target != resolve_url(settings.LOGIN_URL):
+        return response
+    return HttpResponseClientRedirect(
+        f"{target}?{urlencode({'next': htmx.current_url_abs_path or '/'})}"
+    )
 
 
 class ApiTokenMiddleware:
@@ -142,6 +156,9 @@ class ClinicScopeMiddleware:
         if denials_of(request):
             with clinic_scope(clinic_id):
                 audit_denials_write(request=request)
+        if isinstance(request.user, User) and not response.has_header("Cache-Control"):
+            # The next person at this computer must not page back into it.
+            response["Cache-Control"] = "private, no-store"
         return response
 
     def process_exception(

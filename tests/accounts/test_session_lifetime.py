@@ -7,6 +7,7 @@ import time_machine
 from django.test import Client
 
 from accounts.models import AuditEvent
+from tests.factories import ApiTokenFactory
 
 pytestmark = pytest.mark.django_db
 START = datetime.datetime(2026, 11, 20, 8, 0, tzinfo=datetime.UTC)
@@ -57,3 +58,25 @@ def test_no_session_outlives_the_working_day(client, clock):
         clock.shift(1700)
         is_in(client)
     assert not is_in(client)
+
+
+def test_a_part_of_a_page_leads_to_sign_in_as_a_whole(client, clock):
+    clock.shift(1801)
+    headers = {"HX-Request": "true", "HX-Current-URL": "http://testserver/tokens/?a=b"}
+    answer = client.get("/tokens/", headers=headers)
+    assert answer.status_code == 200
+    assert answer["HX-Redirect"] == "/accounts/login/?next=%2Ftokens%2F%3Fa%3Db"
+    headers["HX-Current-URL"] = "https://evil.example/x"
+    answer = client.get("/tokens/", headers=headers)
+    assert answer["HX-Redirect"] == "/accounts/login/?next=%2F"
+
+
+def test_pages_do_not_stay_in_the_browser(client):
+    assert client.get("/clinic/switch/")["Cache-Control"] == "private, no-store"
+
+
+def test_a_token_beside_an_old_session_does_not_touch_it(client, clock, doctor):
+    secret = ApiTokenFactory(membership=doctor).secret
+    clock.shift(1801)
+    client.get("/api/v1/me/", headers={"authorization": f"Token {secret}"})
+    assert not AuditEvent.objects.filter(action="auth.session_expired").exists()
