@@ -2,14 +2,12 @@
 
 import argparse
 import contextlib
-import hashlib
 import os
 import shutil
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from fracture_site import processes
@@ -17,48 +15,10 @@ from fracture_site.datafolder import DataFolderError, exclusive, private_folder
 from fracture_site.demo import tls
 from fracture_site.demo.configuration import Options, demo_environment
 from fracture_site.demo.console import Console
+from fracture_site.demo.preparation import ROOT, DemoError, Setup
 from fracture_site.demo.readiness import wait_until_ready
 from fracture_site.demo.supervisor import ProgramFailedError, Supervisor
 from fracture_site.embedded import services
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-class DemoError(DataFolderError):
-    """The demo cannot start; the text says why and what to do."""
-
-
-@dataclass(frozen=True)
-class Setup:
-    """Runs management commands, quietly, and can be interrupted."""
-
-    env: Mapping[str, str]
-    log: Path
-    signals: processes.StopSignals
-    tick: Callable[[], None]
-
-    def manage(self, *arguments: str) -> None:
-        """Run ``manage.py``; its output goes to the log.
-
-        Raises:
-            DemoError: the command failed.
-        """
-        with processes.open_log(self.log) as output:
-            process = processes.spawn_tied(
-                [sys.executable, "manage.py", *arguments], cwd=ROOT, output=output, env=self.env
-            )
-        try:
-            while process.poll() is None:
-                self.signals.pause(1.0)
-                self.tick()
-        finally:
-            processes.stop(process, grace_s=5)
-        if process.returncode != 0:
-            raise DemoError(
-                f"`manage.py {arguments[0]}` failed. The end of {self.log}:\n"
-                f"{processes.tail(self.log)}\n\nIf the data of an older copy is the reason, "
-                "`make demo-reset` begins afresh."
-            )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -103,27 +63,22 @@ def _demo(options: Options, console: Console, signals: processes.StopSignals) ->
             certificates = tls.ensure_certificates(ROOT / "var" / "tls", list(dict.fromkeys(names)))
         private_folder(options.logs)
         env = demo_environment(options, urls, certificates)
-        setup = Setup(env, options.logs / "setup.log", signals, console.tick)
+        setup = Setup(env, options.logs / "setup.log", signals, console)
         # Only this command knows the owner's password.
         owner = env | {"DATABASE_OWNER_URL": urls["DATABASE_OWNER_URL"]}
-        as_owner = Setup(owner, setup.log, signals, console.tick)
-        _migrate(as_owner, console, options.data / "migrated")
-        _collect_static(setup, console, Path(env["STATIC_ROOT"]))
+        as_owner = Setup(owner, setup.log, signals, console)
+        as_owner.migrate(options.data / "migrated")
+        setup.collect_static(Path(env["STATIC_ROOT"]))
         procfile = (ROOT / "Procfile").read_text()
         if certificates:
             procfile += f"authority: {options.authority_command(certificates.authority)}\n"
         with console.step("Web server, worker and scheduler"):
             programs = Supervisor(procfile, root=ROOT, env=env, logs=options.logs, say=console.line)
             stack.enter_context(programs)
-        with console.step("Demo clinics, people and studies"):
-            images = ["--images", str(options.images)] if options.images else []
-            accounts = options.data.with_suffix(".json")
-            setup.manage(
-                "seed_demo", "--base-url", options.base_url, "--output", str(accounts), *images
-            )
+        setup.seed(options, options.data / "seeded")
         with console.step("Waiting until it answers"):
             wait_until_ready(options, certificates, programs, signals, console.tick)
-        console.summary(accounts, logs=options.logs)
+        console.summary(options.accounts, logs=options.logs)
         if certificates:
             console.phone_help(
                 site=options.base_url,
@@ -158,47 +113,12 @@ def _check(options: Options) -> None:
                 ) from error
 
 
-def _migrate(setup: Setup, console: Console, stamp: Path) -> None:
-    """Migrate when a migration or a library changed since the last time."""
-    sources = [ROOT / "requirements.txt", ROOT / "accounts" / "row_security.py"]
-    sources += (ROOT / "accounts").rglob("migrations/*.py")
-    sources += (ROOT / "diagnosis").rglob("migrations/*.py")
-    given = "DATABASE_URL" in os.environ or "DATABASE_OWNER_URL" in os.environ
-    if not given and _is_fresh(stamp, sources):
-        return  # a database of ours changes only here
-    with console.step("Database"):
-        setup.manage("db_migrate")
-        stamp.write_text(_fingerprint(sources))
-
-
-def _collect_static(setup: Setup, console: Console, target: Path) -> None:
-    """Collect when a static file or a library changed since the last time."""
-    sources = [ROOT / "requirements.txt", *(ROOT / "static").rglob("*")]
-    if _is_fresh(target / ".collected", sources):
-        return
-    with console.step("Static files"):
-        setup.manage("collectstatic", "--no-input", "--clear")
-        (target / ".collected").write_text(_fingerprint(sources))
-
-
-def _is_fresh(stamp: Path, sources: Sequence[Path]) -> bool:
-    return stamp.exists() and stamp.read_text() == _fingerprint(sources)
-
-
-def _fingerprint(sources: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(sources):
-        found = path.stat()
-        digest.update(f"{path} {found.st_size} {found.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
-
-
 def _reset(options: Options, console: Console) -> None:
     """Remove the data folder, unless it is in use."""
     if options.data.exists():
         with exclusive(options.data):
             shutil.rmtree(options.data)
-    options.data.with_suffix(".json").unlink(missing_ok=True)
+    options.accounts.unlink(missing_ok=True)
     console.line(f"Removed {options.data}")
 
 

@@ -25,6 +25,11 @@ class Options:
         return self.data / "log"
 
     @property
+    def accounts(self) -> Path:
+        """The file with everybody's passwords and tokens."""
+        return self.data.with_suffix(".json")
+
+    @property
     def host(self) -> str:
         """The address that people type: this machine, or its place in the network for phones."""
         return lan_address() if self.tls else "127.0.0.1"
