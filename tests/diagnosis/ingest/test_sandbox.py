@@ -82,7 +82,11 @@ class Busy:
         self._thread.start()
         wait_for(lambda: children(self.template))
         (self.child,) = children(self.template)
-        wait_for(lambda: os.getsid(self.child) == self.child)
+        wait_for(lambda: len(list(Path(f"/proc/{self.child}/fd").iterdir())) == 2)
+        wait_for(lambda: "Max core file size        0 " in self.limits())
+
+    def limits(self) -> str:
+        return Path(f"/proc/{self.child}/limits").read_text()
 
     def result(self) -> str:
         self._thread.join(40)
@@ -157,8 +161,7 @@ def test_child_and_template_see_no_secrets_and_no_files_of_ours(monkeypatch, tmp
         targets = [str(link.readlink()) for link in Path(f"/proc/{at_work.child}/fd").iterdir()]
         assert len(targets) == 2
         assert all(target.startswith("/memfd:") for target in targets)
-        limits = Path(f"/proc/{at_work.child}/limits").read_text()
-        assert str(LIMITS.memory_bytes) in limits
+        assert str(LIMITS.memory_bytes) in at_work.limits()
         assert os.getsid(at_work.child) == at_work.child
     finally:
         os.close(ours)
