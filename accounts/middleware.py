@@ -5,6 +5,7 @@ from collections.abc import Callable
 from importlib import import_module
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
 from django.contrib.auth import logout
@@ -13,6 +14,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.http.request import UnreadablePostError
 from django.shortcuts import resolve_url
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 
@@ -22,7 +24,7 @@ from accounts.policy import ActionDeniedError
 from accounts.selectors import membership_current, token_find
 from accounts.services import SESSION_KEY, token_touch
 from accounts.tenancy import clinic_scope
-from fracture_site.common.answers import error_response
+from fracture_site.common.answers import error_response, is_api
 from fracture_site.common.errors import DomainError
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -149,7 +151,7 @@ class ClinicScopeMiddleware:
         membership = _membership(request)
         request.membership = membership  # type: ignore[attr-defined]
         clinic_id = membership.clinic_id if membership else None
-        with clinic_scope(clinic_id):
+        with clinic_scope(clinic_id), timezone.override(_zone(request, membership)):
             response = self.get_response(request)
             if response.status_code >= 500 or denials_of(request):
                 transaction.set_rollback(True)
@@ -170,6 +172,16 @@ class ClinicScopeMiddleware:
         if isinstance(exception, DomainError):
             detail = str(exception.detail or exception.code)
             return error_response(request, exception.http_status, exception.code, detail)
+        return None
+
+
+def _zone(request: HttpRequest, membership: Membership | None) -> ZoneInfo | None:
+    """Return the clock that pages show: the clinic's. Programs get the site's, which is UTC."""
+    if membership is None or is_api(request):
+        return None
+    try:
+        return ZoneInfo(membership.clinic.time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
         return None
 
 

@@ -30,7 +30,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
         "secret": secret,
         "tokens": token_list(membership=membership, whole_clinic=whole),
         "whole_clinic": whole,
-        "section": "account",
+        "section": "clinic" if whole else "account",
     }
     return render(request, "accounts/tokens.html", context, status=400 if form.errors else 200)
 

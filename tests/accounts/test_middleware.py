@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
 from accounts.middleware import SESSION_KEY
 from accounts.models import AuditEvent, Clinic
@@ -119,6 +120,17 @@ def test_the_scope_does_not_outlive_the_request(client):
 
 def test_health_needs_no_transaction(client):
     assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("zone", "offset"), [("Asia/Tokyo", "+0900"), ("UTC", "+0000"), ("Moon/Crater", "+0000")]
+)
+def test_pages_show_the_clock_of_the_clinic_and_the_api_does_not(client, doctor, zone, offset):
+    doctor.clinic.time_zone = zone
+    doctor.clinic.save()
+    assert client.get("/test/clock").content.decode() == offset
+    assert client.get("/api/test-clock").content.decode() == "+0000"
+    assert timezone.localtime().strftime("%z") == "+0000"
 
 
 class TestTwoClinics:

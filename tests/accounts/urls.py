@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, Stream
 from django.template import engines
 from django.template.response import TemplateResponse
 from django.urls import path
+from django.utils import timezone
 from rest_framework.decorators import api_view
 from rest_framework.response import Response
 
@@ -81,7 +82,13 @@ def streamed(_request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(body())
 
 
+def clock(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse(timezone.localtime().strftime("%z"))
+
+
 urlpatterns = [
+    path("test/clock", clock),
+    path("api/test-clock", clock),
     path("test/where", where),
     path("test/late", rendered_late),
     path("test/streamed", streamed),
