@@ -1,5 +1,6 @@
 """What every endpoint shares: the caller, JSON only, bounded bodies, repeatable POSTs."""
 
+import json
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -37,14 +38,18 @@ class AlwaysJson(DefaultContentNegotiation):
 
 
 class BoundedJSONParser(JSONParser):
-    """JSON whose nesting Python's parser can follow."""
+    """JSON whose nesting Python's parser can follow, of characters that exist."""
 
     def parse(self, *args: Any, **kwargs: Any) -> Any:
         """Return the parsed body."""
         try:
-            return super().parse(*args, **kwargs)
+            data = super().parse(*args, **kwargs)
+            json.dumps(data, ensure_ascii=False).encode()  # "\ud800" is no character
         except RecursionError as error:
             raise ParseError("JSON parse error - nested too deeply") from error
+        except UnicodeEncodeError as error:
+            raise ParseError("JSON parse error - half of a surrogate pair") from error
+        return data
 
 
 class ClinicViewSet(viewsets.GenericViewSet[M]):

@@ -1,9 +1,12 @@
 """Query parameters of the lists; a value that cannot be understood is an error, never ignored."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import django_filters
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django_filters.fields import IsoDateTimeField
 
 from accounts.models import AuditEvent
 from diagnosis.api.fields import PRIORITY_NAMES
@@ -17,13 +20,31 @@ def _already_applied(queryset: QuerySet[Any], _name: str, _value: str) -> QueryS
     return queryset
 
 
-class _CreatedFilter(django_filters.FilterSet):  # type: ignore[misc]
-    created_after = django_filters.IsoDateTimeFilter(
+class UtcDateTimeField(IsoDateTimeField):
+    """A time in UTC: PostgreSQL knows fewer time zone offsets than ISO 8601."""
+
+    def to_python(self, value: Any) -> datetime | None:
+        """Return the time, ``None`` for nothing."""
+        moment: datetime | None = super().to_python(value)
+        try:
+            return moment and moment.astimezone(UTC)
+        except OverflowError as error:
+            raise ValidationError(self.error_messages["invalid"], code="invalid") from error
+
+
+class TimeFilter(django_filters.IsoDateTimeFilter):
+    """A point in time, ISO 8601; a date alone is its midnight."""
+
+    field_class = UtcDateTimeField
+
+
+class _CreatedFilter(django_filters.FilterSet):
+    created_after = TimeFilter(
         field_name="created_at",
         lookup_expr="gte",
         label="Created then or later (ISO 8601).",
     )
-    created_before = django_filters.IsoDateTimeFilter(
+    created_before = TimeFilter(
         field_name="created_at", lookup_expr="lt", label="Created earlier (ISO 8601)."
     )
 
@@ -70,7 +91,7 @@ class ReportFilter(_CreatedFilter):
         fields: list[str] = []
 
 
-class AuditEventFilter(django_filters.FilterSet):  # type: ignore[misc]
+class AuditEventFilter(django_filters.FilterSet):
     """What happened to whom, by whom, and when."""
 
     action = django_filters.CharFilter(max_length=60, label="For example `report.sign`.")
@@ -78,8 +99,8 @@ class AuditEventFilter(django_filters.FilterSet):  # type: ignore[misc]
     actor = django_filters.UUIDFilter(field_name="actor_id", label="Id of the person.")
     patient = django_filters.UUIDFilter(field_name="patient_id", label="Id of the patient.")
     target = django_filters.UUIDFilter(field_name="target_id", label="Id of the object.")
-    at_after = django_filters.IsoDateTimeFilter(field_name="at", lookup_expr="gte")
-    at_before = django_filters.IsoDateTimeFilter(field_name="at", lookup_expr="lt")
+    at_after = TimeFilter(field_name="at", lookup_expr="gte")
+    at_before = TimeFilter(field_name="at", lookup_expr="lt")
 
     class Meta:
         model = AuditEvent

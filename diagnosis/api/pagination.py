@@ -1,8 +1,7 @@
 """Cursor pagination: stable while rows arrive, equally fast on every page."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from django.utils import timezone
 from rest_framework.exceptions import NotFound, ParseError
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
@@ -29,8 +28,8 @@ class CreatedCursorPagination(CursorPagination):
 
     def check_position(self, position: str) -> None:
         """Raise ``ValueError`` for a position that no row has given."""
-        if timezone.is_naive(datetime.fromisoformat(position)):
-            raise ValueError("naive time")
+        if datetime.fromisoformat(position).utcoffset() != timedelta():
+            raise ValueError("not in UTC")
 
 
 class NumberedCursorPagination(CreatedCursorPagination):

@@ -1,14 +1,17 @@
 """People of two clinics with API clients, and one of everything in the first clinic."""
 
 from dataclasses import dataclass
+from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from PIL import Image
 from rest_framework.test import APIClient
 
 from accounts.models import ApiToken, Membership, Role
 from accounts.tenancy import clinic_scope
+from diagnosis.services.study_results import study_refresh
 from diagnosis.storage import object_put
 from tests.factories import (
     AnalysisFactory,
@@ -99,8 +102,17 @@ def nobody(db) -> Client:
     return Client()
 
 
-def stored(kind: str, content_type: str) -> str:
-    return object_put(data=f"{kind} bytes".encode(), kind=kind, content_type=content_type)
+def _jpeg() -> bytes:
+    stream = BytesIO()
+    Image.new("L", (40, 50), 90).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+JPEG = _jpeg()
+
+
+def stored(kind: str, content_type: str, data: bytes = JPEG) -> str:
+    return object_put(data=data, kind=kind, content_type=content_type)
 
 
 def world_of(clinic, author) -> SimpleNamespace:
@@ -109,17 +121,19 @@ def world_of(clinic, author) -> SimpleNamespace:
     study = StudyFactory(patient=patient)
     image = StudyImageFactory(
         study=study,
-        served_key=stored("served", "image/png"),
+        served_key=stored("served", "image/png", b"served"),
         rendition_keys=[stored("renditions", "image/jpeg") for _ in range(2)],
         thumbnail_key=stored("thumbnails", "image/jpeg"),
         frame_count=2,
     )
     analysis = AnalysisFactory(
-        image=image, succeeded=True, heatmap_key=stored("heatmaps", "image/png")
+        image=image, succeeded=True, heatmap_key=stored("heatmaps", "image/png", b"heatmap")
     )
     finding = FindingFactory(analysis=analysis)
     report = ReportFactory(study=study)
     version = ReportVersionFactory(report=report, author=author)
+    with clinic_scope(clinic.pk):
+        study_refresh(study_id=study.pk)
     return SimpleNamespace(
         clinic=clinic,
         patient=patient,
