@@ -14,10 +14,11 @@ from django.http import HttpRequest
 from accounts.audit import audit_record
 from accounts.models import AuditEvent, Invitation, User
 from accounts.selectors import address_is_known, invitation_usable, membership_current
-from accounts.services import invitation_accept
+from accounts.services import SESSION_KEY, invitation_accept
 from accounts.tenancy import clinic_scope
 
 logger = logging.getLogger(__name__)
+KEPT_CLINIC = "_clinic_before_confirmation"
 INVITATION_SESSION_KEY = "invitation"
 
 
@@ -56,7 +57,10 @@ class InvitationOnlyAdapter(DefaultAccountAdapter):
         """Sign in, after every stage was passed."""
         methods = [record["method"] for record in get_authentication_records(request, user)]
         super().login(request, user)
-        membership = membership_current(user=user, clinic_id=None)
+        kept = getattr(request, KEPT_CLINIC, None)
+        if kept:
+            request.session[SESSION_KEY] = kept
+        membership = membership_current(user=user, clinic_id=UUID(kept) if kept else None)
         clinic_id = membership.clinic_id if membership else None
         with clinic_scope(clinic_id):
             audit_record(actor=user, action="auth.sign_in", clinic_id=clinic_id, methods=methods)
@@ -120,6 +124,9 @@ class MembersOnlySocialAdapter(DefaultSocialAccountAdapter):
     def pre_social_login(self, request: HttpRequest, sociallogin: Any) -> None:
         """Replace the addresses that the provider claims by the invited one."""
         if sociallogin.is_existing:
+            # Somebody who confirms their identity while signed in stays in their clinic.
+            if request.user == sociallogin.user:
+                setattr(request, KEPT_CLINIC, request.session.get(SESSION_KEY))
             return
         invitation = invitation_in_session(request)
         email = invitation.email if invitation else ""

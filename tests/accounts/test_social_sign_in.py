@@ -13,8 +13,10 @@ from django.core import mail
 from django.test import Client, RequestFactory
 
 from accounts.models import Membership, User
-from accounts.services import invitation_create
+from accounts.reauthentication import recently_confirmed
+from accounts.services import SESSION_KEY, invitation_create
 from accounts.tenancy import clinic_scope
+from tests.factories import MembershipFactory
 
 pytestmark = pytest.mark.django_db
 INVITED = "invited@hospital.example"
@@ -37,16 +39,15 @@ def provider(settings):
     }
 
 
-def come_from_provider(client: Client, uid: str, email: str):
+def come_from_provider(client: Client, uid: str, email: str, user: User | None = None):
     """Do what the callback does once the provider's signed answer was checked."""
     request = RequestFactory().get("/")
     request.session = client.session
 
-    request.user = AnonymousUser()
+    request.user = user or AnonymousUser()
     request._messages = FallbackStorage(request)
-    user = User(email=email)
     login = SocialLogin(
-        user=user,
+        user=User(email=email),
         account=SocialAccount(provider="hospital", uid=uid, extra_data={"name": "Nora Neu"}),
         email_addresses=[EmailAddress(email=email, verified=True, primary=True)],
     )
@@ -103,3 +104,17 @@ def test_an_invitation_does_not_bind_a_strange_identity_to_an_existing_person(ad
     request, _answer = come_from_provider(open_invitation(admin), "attacker", INVITED)
     assert not request.user.is_authenticated
     assert not SocialAccount.objects.exists()
+
+
+def test_confirming_through_the_provider_while_signed_in_keeps_the_clinic(admin, stranger):
+    MembershipFactory(user=admin.user, clinic=stranger.clinic)
+    SocialAccount.objects.create(user=admin.user, provider="hospital", uid="known")
+    for clinic in (admin.clinic, stranger.clinic):
+        client = Client()
+        client.force_login(admin.user)
+        session = client.session
+        session[SESSION_KEY] = str(clinic.pk)
+        session.save()
+        request, _answer = come_from_provider(client, "known", "x@x.example", admin.user)
+        assert request.session[SESSION_KEY] == str(clinic.pk)
+        assert recently_confirmed(request)
