@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
@@ -10,8 +11,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from django.conf import settings
 from django.contrib.auth import logout
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends.base import SessionBase, UpdateError
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.http.request import UnreadablePostError
 from django.shortcuts import resolve_url
 from django.utils import timezone
@@ -33,6 +36,7 @@ SEEN_KEY = "seen_at"
 TOKEN_PATHS = ("/api/",)
 # These answer while the database does not.
 UNSCOPED_PATHS = ("/healthz", "/readyz")
+ABANDONED = "_abandoned"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 
 
@@ -50,17 +54,27 @@ class SessionLifetimeMiddleware:
         """Sign out what is over its time, and note activity at most once a minute."""
         if settings.SESSION_COOKIE_NAME in request.COOKIES and isinstance(request.user, User):
             session, now = request.session, int(time.time())
-            seen = session.get(SEEN_KEY, now)
+            seen = session.setdefault(SEEN_KEY, now)
             idle = now - seen > settings.SESSION_IDLE_SECONDS
             old = now - session.setdefault(SIGNED_IN_KEY, now) > settings.SESSION_ABSOLUTE_SECONDS
             if idle or old:
                 audit_record(actor=request.user, action="auth.session_expired", clinic_id=None)
                 logout(request)
-            elif SEEN_KEY not in session or (
-                now - seen >= 60 and request.headers.get("X-Background") != "true"
-            ):
-                session[SEEN_KEY] = now
+            elif now - seen >= 60 and request.headers.get("X-Background") != "true":
+                _note_activity(session, now)
         return _sign_in_as_a_page(request, self.get_response(request))
+
+
+def _note_activity(session: SessionBase, now: int) -> None:
+    """Write the time into a fresh copy of the session.
+
+    Saving this request's copy at its end could undo what another request changes
+    meanwhile: which clinic the person chose.
+    """
+    fresh = type(session)(session.session_key)
+    fresh[SEEN_KEY] = now
+    with suppress(UpdateError):  # signed out meanwhile
+        fresh.save()
 
 
 def _sign_in_as_a_page(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
@@ -135,9 +149,11 @@ class UploadMiddleware:
 class ClinicScopeMiddleware:
     """Run the view and its rendering in one transaction of the current clinic.
 
-    A server error and a denied action roll everything back; the denial is then
-    written to the audit trail in a transaction of its own. Bodies that stream
-    run after the transaction, where no clinical row is visible.
+    A server error, and a page that ends in 403 or 404, roll everything back; a
+    denied action is then written to the audit trail in a transaction of its own.
+    A ``DomainError`` does not: each service undoes its own part, and a wrong
+    password stays on record. Bodies that stream run after the transaction, where
+    no clinical row is visible.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -153,7 +169,11 @@ class ClinicScopeMiddleware:
         clinic_id = membership.clinic_id if membership else None
         with clinic_scope(clinic_id), timezone.override(_zone(request, membership)):
             response = self.get_response(request)
-            if response.status_code >= 500 or denials_of(request):
+            if (
+                response.status_code >= 500
+                or denials_of(request)
+                or request.__dict__.get(ABANDONED)
+            ):
                 transaction.set_rollback(True)
         if denials_of(request):
             with clinic_scope(clinic_id):
@@ -167,6 +187,8 @@ class ClinicScopeMiddleware:
         self, request: HttpRequest, exception: Exception
     ) -> HttpResponseBase | None:
         """Answer what a page refused; the API's exception handler does the same for itself."""
+        if isinstance(exception, Http404 | PermissionDenied):
+            setattr(request, ABANDONED, True)
         if isinstance(exception, ActionDeniedError):
             audit_denial(request=request, error=exception)
         if isinstance(exception, DomainError):

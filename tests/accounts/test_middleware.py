@@ -63,6 +63,7 @@ def test_a_denied_action_leaves_nothing_but_its_audit_event(client, doctor, pref
 def test_refusals_have_their_own_status(client):
     assert client.get("/test/forbidden").status_code == 403
     assert client.get("/test/missing").status_code == 404
+    assert not trace()
     answer = client.get("/test/conflict")
     assert answer.status_code == 409
     assert "It is taken." in answer.content.decode()

@@ -1,13 +1,15 @@
 """A session ends when nobody uses it, and after a working day whatever happens."""
 
 import datetime
+import time
 
 import pytest
 import time_machine
 from django.test import Client
 
+from accounts.middleware import SESSION_KEY, _note_activity
 from accounts.models import AuditEvent
-from tests.factories import ApiTokenFactory
+from tests.factories import ApiTokenFactory, MembershipFactory
 
 pytestmark = pytest.mark.django_db
 START = datetime.datetime(2026, 11, 20, 8, 0, tzinfo=datetime.UTC)
@@ -80,3 +82,15 @@ def test_a_token_beside_an_old_session_does_not_touch_it(client, clock, doctor):
     clock.shift(1801)
     client.get("/api/v1/me/", headers={"authorization": f"Token {secret}"})
     assert not AuditEvent.objects.filter(action="auth.session_expired").exists()
+
+
+def test_noting_activity_does_not_undo_a_choice_made_meanwhile(client, clock, doctor):
+    other = MembershipFactory(user=doctor.user, clinic__name="Zebra")
+    clock.shift(100)
+    late = client.session  # what a slow request still holds
+    client.post("/clinic/switch/", {"membership": other.pk})
+    _note_activity(late, int(time.time()))
+    assert client.session[SESSION_KEY] == str(other.clinic_id)
+    client.logout()
+    _note_activity(late, int(time.time()))
+    assert not client.session.keys()
