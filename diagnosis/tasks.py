@@ -13,6 +13,7 @@ from diagnosis.inference import predictor_ready
 from diagnosis.jobs import Claim, wake_workers
 from diagnosis.services.analysis_runs import (
     DamagedObjectError,
+    ModelChangedError,
     analyses_sweep,
     analysis_claim_next,
     analysis_compute,
@@ -39,7 +40,8 @@ def run_next_analysis() -> int:
     deadline = time.monotonic() + settings.JOB_TASK_BUDGET.total_seconds()
     worked = 0
     while (claim := analysis_claim_next()) is not None:
-        run_analysis(claim)
+        if not run_analysis(claim):
+            break
         worked += 1
         if time.monotonic() >= deadline:
             wake_workers()
@@ -47,11 +49,12 @@ def run_next_analysis() -> int:
     return worked
 
 
-def run_analysis(claim: Claim) -> None:
+def run_analysis(claim: Claim) -> bool:
     """Work on one claim to its end; every error is classified here and nowhere else.
 
     Final: the image or its stored bytes are unusable. Transient: storage or database do not
-    answer. Unknown: everything else, tried again a few times.
+    answer. Unknown: everything else, tried again a few times. ``False`` when this worker should
+    take no further job, because its own model is the trouble.
     """
     try:
         outcome = analysis_compute(claim=claim)
@@ -63,9 +66,10 @@ def run_analysis(claim: Claim) -> None:
         analysis_fail(claim=claim, code="damaged_object")
     except FileNotFoundError:
         analysis_fail(claim=claim, code="object_missing")
-    except ModelArtifactError:
-        logger.exception("the model artifact is unusable, the job goes back")
+    except (ModelArtifactError, ModelChangedError) as error:
+        _log(claim, "model", error)
         analysis_release(claim=claim)
+        return False
     except OSError as error:  # what diagnosis.storage makes of every kind of trouble
         _log(claim, "storage", error)
         analysis_postpone(claim=claim, code="storage")
@@ -79,6 +83,7 @@ def run_analysis(claim: Claim) -> None:
     except Exception as error:  # noqa: BLE001 - the one border: unknown errors end here
         _log(claim, "internal", error)
         analysis_retry(claim=claim, code="internal")
+    return True
 
 
 @shared_task(name="diagnosis.tasks.sweep_jobs")  # type: ignore[untyped-decorator]

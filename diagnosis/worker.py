@@ -29,6 +29,7 @@ def start_process(**_kwargs: Any) -> None:
 
     After a fork on purpose: a model that is loaded before one may hang its children.
     """
+    _limit_sessions()
     if predictor_ready():
         _register()
     _stopping.clear()
@@ -38,6 +39,20 @@ def start_process(**_kwargs: Any) -> None:
 def stop_process(**_kwargs: Any) -> None:
     """Let the sweeper end."""
     _stopping.set()
+
+
+def _limit_sessions() -> None:
+    """Let no frozen worker hold locks that others wait for: its session ends, theirs give up.
+
+    Ten seconds without a statement inside a transaction is a machine that stands still; every
+    transaction of a worker takes milliseconds.
+    """
+    connection.close()
+    options = connection.settings_dict["OPTIONS"]
+    options["options"] = (
+        f"{options.get('options', '')} "
+        "-c lock_timeout=5000 -c idle_in_transaction_session_timeout=10000"
+    )
 
 
 def _register() -> None:

@@ -92,10 +92,9 @@ def _database() -> None:
 
 
 def _broker() -> None:
-    options = {"socket_timeout": 1, "socket_connect_timeout": 1}
-    with current_app.connection_for_write(transport_options=options) as broker:
-        broker.ensure_connection(max_retries=1, timeout=1)
-        broker.default_channel.close()
+    options = settings.JOB_WAKE_TRANSPORT_OPTIONS
+    with current_app.connection_for_write(connect_timeout=1, transport_options=options) as broker:
+        broker.default_channel.close()  # opening it connects and asks
 
 
 def _storage() -> None:

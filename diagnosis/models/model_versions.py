@@ -16,7 +16,8 @@ class ModelVersion(UUIDModel):
 
     name = models.CharField(_("name"), max_length=100)
     version = models.CharField(_("version"), max_length=40)
-    sha256 = models.CharField(max_length=64, unique=True)
+    # Not unique: the same weights with other thresholds or calibration are another version.
+    sha256 = models.CharField(max_length=64, db_index=True)
     preprocessing_version = models.CharField(max_length=40)
     calibration_id = models.CharField(max_length=60)
     threshold_suspicion = models.FloatField()

@@ -5,9 +5,12 @@ takes; no transaction is open while the model computes.
 """
 
 import hashlib
+import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
+
+from django.db import OperationalError
 
 from accounts.audit import audit_record
 from accounts.tenancy import clinic_scope
@@ -15,9 +18,24 @@ from diagnosis import jobs
 from diagnosis.inference import AnalysisOutcome, FindingOutcome, analyse
 from diagnosis.jobs import Claim
 from diagnosis.models import Analysis, Finding
-from diagnosis.services.model_versions import model_version_register
+from diagnosis.services.model_versions import ModelChangedError, model_version_register
 from diagnosis.services.study_results import study_refresh
 from diagnosis.storage import object_delete, object_put, object_read
+
+__all__ = [
+    "DamagedObjectError",
+    "ModelChangedError",
+    "SweepReport",
+    "analyses_sweep",
+    "analysis_claim_next",
+    "analysis_compute",
+    "analysis_fail",
+    "analysis_postpone",
+    "analysis_release",
+    "analysis_retry",
+    "analysis_succeed",
+]
+logger = logging.getLogger(__name__)
 
 WAKE_AT_MOST = 8
 
@@ -51,7 +69,7 @@ def analysis_compute(*, claim: Claim) -> AnalysisOutcome | None:
         if analysis is None:
             return None
         image = analysis.image
-        study_refresh(study_id=image.study_id)  # people see that it runs
+    _show(claim)
     data = object_read(image.served_key)
     if hashlib.sha256(data).hexdigest() != image.served_sha256:
         raise DamagedObjectError
@@ -63,6 +81,10 @@ def analysis_succeed(*, claim: Claim, outcome: AnalysisOutcome) -> bool:
     """Store the result with its findings and heatmap; ``False`` when the claim is stale.
 
     The heatmap is stored before the row points to it, and removed again when nothing does.
+
+    Raises:
+        ModelChangedError: this worker's model is not the one registered under its name.
+        OSError: storage did not take the heatmap.
     """
     heatmap_key = ""
     if outcome.heatmap_png is not None:
@@ -93,8 +115,8 @@ def analysis_retry(*, claim: Claim, code: str) -> bool:
     """Put the analysis back with a growing delay, or end it after its last attempt."""
     with clinic_scope(claim.clinic_id):
         moved = jobs.job_retry(Analysis, claim, code=code)
-        if moved:
-            _note(claim.job_id)
+    if moved:
+        _show(claim)
     return moved
 
 
@@ -102,8 +124,8 @@ def analysis_postpone(*, claim: Claim, code: str) -> bool:
     """Put the analysis back until storage or database are up again; no attempt is used."""
     with clinic_scope(claim.clinic_id):
         moved = jobs.job_postpone(Analysis, claim, code=code)
-        if moved:
-            _note(claim.job_id)
+    if moved:
+        _show(claim)
     return moved
 
 
@@ -111,8 +133,8 @@ def analysis_release(*, claim: Claim) -> bool:
     """Give the analysis back untouched: this worker has no usable model."""
     with clinic_scope(claim.clinic_id):
         moved = jobs.job_release(Analysis, claim)
-        if moved:
-            _note(claim.job_id)
+    if moved:
+        _show(claim)
     return moved
 
 
@@ -179,6 +201,19 @@ def _finding(claim: Claim, finding: FindingOutcome) -> Finding:
         displacement=finding.displacement,
         severity=finding.severity,
     )
+
+
+def _show(claim: Claim) -> None:
+    """Bring the study up to date after a move that must not fail with it.
+
+    The study's row may be locked by somebody for long; then its status is late until the
+    analysis ends.
+    """
+    try:
+        with clinic_scope(claim.clinic_id):
+            _note(claim.job_id)
+    except OperationalError as error:
+        logger.warning("a study's status is late", extra={"code": type(error).__name__})
 
 
 def _note(analysis_id: UUID) -> None:

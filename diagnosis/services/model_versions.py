@@ -12,28 +12,35 @@ from diagnosis.models import ModelVersion
 from fracture_site.common.errors import ConflictError
 
 
+class ModelChangedError(ConflictError):
+    """A registered name and version came back with other weights, calibration or thresholds."""
+
+    def __init__(self) -> None:
+        super().__init__("model_version_changed")
+
+
 @transaction.atomic
 def model_version_register(*, model: ModelIdentity, activate: bool = False) -> ModelVersion:
     """Return the row of an artifact, made when it is new; safe to repeat and to race.
 
     Raises:
-        ConflictError: ``model_version_changed`` - the same name and version has other weights;
-            a stored result would no longer say which ones made it.
+        ModelChangedError: this name and version is registered with other
+            weights, calibration or thresholds; a stored result would no longer say what made it.
     """
+    identity = {
+        "sha256": model.sha256,
+        "preprocessing_version": model.preprocessing_version,
+        "calibration_id": model.calibration_id,
+        "threshold_suspicion": model.threshold_suspicion,
+        "threshold_definite": model.threshold_definite,
+    }
     row, created = ModelVersion.objects.get_or_create(
         name=model.name,
         version=model.version,
-        defaults={
-            "sha256": model.sha256,
-            "preprocessing_version": model.preprocessing_version,
-            "calibration_id": model.calibration_id,
-            "threshold_suspicion": model.threshold_suspicion,
-            "threshold_definite": model.threshold_definite,
-            "manifest": {"metrics": model.metrics},
-        },
+        defaults={**identity, "manifest": {"metrics": model.metrics}},
     )
-    if row.sha256 != model.sha256:
-        raise ConflictError("model_version_changed")
+    if any(getattr(row, name) != value for name, value in identity.items()):
+        raise ModelChangedError
     if created:
         audit_record(actor=None, action="model.register", clinic_id=None, target=row)
     if activate and not row.is_active:

@@ -94,12 +94,22 @@ def test_a_frozen_worker_loses_its_job_and_cannot_overwrite_the_result(start_wor
     hospital = Hospital(5)
     short = {"JOB_LEASE_S": "2", "JOB_SWEEP_INTERVAL_S": "1"}
     frozen: RealWorker = start_worker(concurrency=1, env=short)
-    Thread(target=hospital.upload_all).start()
-    wait_for(lambda: states()["running"] > 0, timeout_s=60, interval_s=0.002)
-    frozen.freeze()
+    sender = Thread(target=hospital.upload_all)
+    sender.start()
+
+    def frozen_with_a_job() -> bool:
+        if states()["running"]:
+            frozen.freeze()
+            if states()["running"]:
+                return True
+            frozen.thaw()
+        return False
+
+    wait_for(frozen_with_a_job, timeout_s=60, interval_s=0.002)
     try:
         start_worker(concurrency=1, env=short)
         wait_for(lambda: states()["succeeded"] == 5, timeout_s=60)
+        sender.join()
         before = {(row.pk, row.token, row.finished_at) for row in results(hospital.clinics)}
     finally:
         frozen.thaw()

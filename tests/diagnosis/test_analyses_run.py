@@ -22,7 +22,12 @@ from diagnosis.services.analysis_runs import (
     analysis_succeed,
 )
 from ml.contracts import Box, Certainty, FindingPrediction, ModelArtifactError, UnreadableImageError
-from tests.factories import AnalysisFactory, ClinicFactory, StudyImageFactory
+from tests.factories import (
+    AnalysisFactory,
+    ClinicFactory,
+    ModelVersionFactory,
+    StudyImageFactory,
+)
 from tests.support.predictors import MODEL, ScriptedPredictor, prediction
 
 pytestmark = pytest.mark.django_db
@@ -300,19 +305,39 @@ def test_a_worker_without_a_usable_model_takes_no_job(monkeypatch):
     assert (fresh(analysis).status, fresh(analysis).attempts) == ("queued", 0)
 
 
-def test_a_model_that_vanishes_while_working_gives_the_job_back(answers, monkeypatch):
+def test_a_model_that_vanishes_while_working_gives_the_job_back(answers):
     analysis = queued()
     answers(raising(ModelArtifactError("gone")))
-    monkeypatch.setattr(tasks, "analysis_claim_next", _once(tasks.analysis_claim_next))
 
-    tasks.run_next_analysis()
+    assert tasks.run_next_analysis() == 0
 
     assert (fresh(analysis).status, fresh(analysis).attempts) == ("queued", 0)
 
 
-def _once(function):
-    calls = iter([function])
-    return lambda: next(calls, lambda: None)()
+def test_results_of_a_model_that_lies_about_its_version_are_not_stored(answers):
+    analysis = queued()
+    ModelVersionFactory(name=MODEL.name, version=MODEL.version)
+    answers(prediction(0.9))
+
+    assert tasks.run_next_analysis() == 0
+
+    assert (fresh(analysis).status, fresh(analysis).attempts) == ("queued", 0)
+
+
+def test_a_study_that_somebody_has_locked_does_not_stop_its_analysis_from_being_put_back(
+    predictor, monkeypatch
+):
+    analysis = queued()
+
+    def locked(**_kwargs):
+        raise OperationalError("canceling statement due to lock timeout")
+
+    monkeypatch.setattr("diagnosis.services.analysis_runs.study_refresh", locked)
+    monkeypatch.setattr("diagnosis.services.analysis_runs.object_read", raising(OSError()))
+
+    tasks.run_next_analysis()
+
+    assert (fresh(analysis).status, fresh(analysis).error_code) == ("queued", "storage")
 
 
 def test_a_poison_file_ends_after_three_attempts_and_others_go_on(predictor):
