@@ -172,6 +172,15 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "TAGS": [
+        {"name": "patients", "description": "People of the clinic and their record numbers."},
+        {"name": "studies", "description": "Requests for an examination; images go to them."},
+        {"name": "images", "description": "Radiographs: data, results, bytes."},
+        {"name": "reports", "description": "Drafts, signatures, amendments, PDFs."},
+        {"name": "models", "description": "The AI models that make results."},
+        {"name": "me", "description": "The caller."},
+        {"name": "audit-events", "description": "Who did or read what."},
+    ],
     "ENUM_NAME_OVERRIDES": {
         "AnalysisStatusEnum": "diagnosis.models.Analysis.Status",
         "ReportStatusEnum": "diagnosis.models.ReportVersion.Status",

@@ -89,6 +89,7 @@ class UploadSerializer(serializers.Serializer[Any]):
     )
 
 
+@extend_schema_serializer(examples=[OpenApiExample("Study", {"study": examples.STUDY_ID})])
 class ImageMoveSerializer(serializers.Serializer[Any]):
     """Where the image belongs."""
 

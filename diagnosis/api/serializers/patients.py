@@ -42,6 +42,7 @@ class PatientInputSerializer(serializers.ModelSerializer[Patient]):
         return value
 
 
+@extend_schema_serializer(examples=[OpenApiExample("Kept", {"into": examples.PATIENT_ID})])
 class PatientMergeSerializer(serializers.Serializer[Any]):
     """The record that is kept."""
 

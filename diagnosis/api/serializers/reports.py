@@ -119,6 +119,7 @@ class SignSerializer(serializers.Serializer[Any]):
     otp = serializers.CharField(required=False, max_length=20, write_only=True)
 
 
+@extend_schema_serializer(examples=[OpenApiExample("Reason", {"reason": "Side corrected"})])
 class AmendSerializer(serializers.Serializer[Any]):
     """Why the signed report is amended."""
 

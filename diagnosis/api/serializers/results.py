@@ -104,6 +104,9 @@ class AnalysisSerializer(serializers.ModelSerializer[Analysis]):
         read_only_fields = fields
 
 
+@extend_schema_serializer(
+    examples=[OpenApiExample("Analyses", {"analyses": [examples.ANALYSIS]}, status_codes=["202"])]
+)
 class StudyAnalysesSerializer(serializers.Serializer[Any]):
     """The runs that were asked for, one an image."""
 

@@ -107,6 +107,7 @@ class StudyUpdateSerializer(serializers.ModelSerializer[Study]):
         return attrs
 
 
+@extend_schema_serializer(examples=[OpenApiExample("Patient", {"patient": examples.PATIENT_ID})])
 class StudyMoveSerializer(serializers.Serializer[Any]):
     """Whose examination it is."""
 
