@@ -70,6 +70,7 @@ class Run:
         )
         self.rate = RatePlan(config["optimizer"]["peak_rate"])
         self.step_count = 0
+        self.round = 0
         self.progress = 0.0
         self.best = 0.0
         if arguments.resume:
@@ -118,12 +119,16 @@ class Run:
     def _finish_round(self) -> None:
         self._save_state()
         self.average.copy_to(self.shadow)
+        self.shadow.save_weights(self.folder / "average_last.weights.h5")
+        self.round += 1
+        every = self.arguments.validate_every
+        if every == 0 or self.round % every:
+            return
         score = validate(self.shadow, self.validation)
         line = {"step": self.step_count, "validation": score}
         logger.info("%s", json.dumps(line))
         with (self.folder / "history.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
-        self.shadow.save_weights(self.folder / "average_last.weights.h5")
         if score["auroc"] >= self.best:
             self.best = score["auroc"]
             self.shadow.save_weights(self.folder / "average_best.weights.h5")
@@ -203,6 +208,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=90.0, help="wall-clock budget")
     parser.add_argument("--steps", type=int, default=0, help="stop after so many steps, if sooner")
     parser.add_argument("--round-steps", type=int, default=150, help="steps between checkpoints")
+    parser.add_argument(
+        "--validate-every", type=int, default=1, help="rounds between validations, 0: never"
+    )
     parser.add_argument("--log-every", type=int, default=25)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
