@@ -17,6 +17,16 @@ from PIL import Image
 from ml.contracts import FindingPrediction, ModelArtifactError, ModelInfo, Prediction, Predictor
 from ml.manifest import read_manifest
 
+__all__ = [
+    "AnalysisOutcome",
+    "FindingOutcome",
+    "ModelArtifactError",
+    "ModelIdentity",
+    "analyse",
+    "get_predictor",
+    "predictor_ready",
+    "shipped_model",
+]
 logger = logging.getLogger(__name__)
 
 NO_MODEL = "no_model_for_modality"

@@ -1,10 +1,9 @@
 """The one job engine: claim, renew, finish, fail, cancel, requeue, find what is lost, wake workers.
 
 The row is the job and PostgreSQL's clock is the only clock. A claim is one conditional
-``UPDATE … RETURNING`` in a database function that any worker may call before a clinic is known;
-everything else happens in the clinic's scope and needs the claim's token, so a slow worker cannot
-overwrite a newer result. A broker message names no row and may get lost: a sweeper sends it again.
-Only services call this module.
+``UPDATE … RETURNING`` in a database function; everything else happens in the clinic's scope and
+needs the claim's token, so a slow worker cannot overwrite a newer result. A message names no row
+and may get lost: a sweeper sends it again. Only services call this module.
 """
 
 import logging
@@ -187,11 +186,12 @@ def jobs_overdue() -> QuerySet[JobOverview]:
     )
 
 
-def wake_workers(*, count: int = 1) -> bool:
+def wake_workers(*, count: int = 1, fill: bool = False) -> bool:
     """Tell idle workers that something is due; ``False`` when the broker does not answer.
 
     Only a hint: it names no row, it expires, it gives up within a second, and after a failure
     the broker is left alone for a while, so that an upload never waits for a broker that is down.
+    ``fill`` counts hints that still wait, so that a sweeper does not pile them up.
     """
     if not _broker.may_try():
         return False
@@ -200,7 +200,7 @@ def wake_workers(*, count: int = 1) -> bool:
         with current_app.connection_for_write(
             connect_timeout=0.5, transport_options=options
         ) as broker:
-            for _ in range(count):
+            for _ in range(count - (_hints_waiting(broker) if fill else 0)):
                 current_app.send_task(
                     WAKE_TASK, connection=broker, retry=False, expires=60, ignore_result=True
                 )
@@ -209,6 +209,11 @@ def wake_workers(*, count: int = 1) -> bool:
         logger.warning("the broker did not take a wake-up", extra={"code": type(error).__name__})
         return False
     return True
+
+
+def _hints_waiting(broker: Any) -> int:
+    queue = current_app.amqp.queues[current_app.conf.task_default_queue]
+    return int(queue(broker.default_channel).queue_declare().message_count)
 
 
 class _Breaker:

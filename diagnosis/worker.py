@@ -13,11 +13,10 @@ from celery.signals import worker_process_init, worker_process_shutdown
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from diagnosis.inference import predictor_ready, shipped_model
+from diagnosis.inference import ModelArtifactError, predictor_ready, shipped_model
 from diagnosis.services.analysis_runs import analyses_sweep
 from diagnosis.services.model_versions import model_version_register
 from fracture_site.common.errors import DomainError
-from ml.contracts import ModelArtifactError
 
 logger = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from accounts.tenancy import clinic_scope
 from diagnosis import jobs
 from diagnosis.models import Analysis, Study, StudyImage
 from diagnosis.services.study_results import study_refresh
+from diagnosis.services.violations import violated_constraint
 from fracture_site.common.errors import ConflictError
 
 
@@ -25,19 +26,25 @@ def analysis_enqueue(*, image: StudyImage, requested_by: User | None, priority: 
     nothing: the sweeper finds the row. The caller has checked permission and calls
     ``study_refresh`` at the end of its own change.
     """
-    try:
-        with transaction.atomic():
-            analysis = Analysis.objects.create(
-                clinic_id=image.clinic_id,
-                image=image,
-                requested_by=requested_by,
-                priority=priority,
-            )
-    except IntegrityError:
-        # One open run an image (a partial unique index): somebody else was faster.
-        return Analysis.objects.get(image=image, status__in=Analysis.OPEN)
-    transaction.on_commit(jobs.wake_workers, robust=True)
-    return analysis
+    while True:
+        try:
+            with transaction.atomic():
+                analysis = Analysis.objects.create(
+                    clinic_id=image.clinic_id,
+                    image=image,
+                    requested_by=requested_by,
+                    priority=priority,
+                )
+        except IntegrityError as error:
+            # One open run an image. The open one may end before it can be read.
+            if violated_constraint(error) != "analysis_one_open_per_image":
+                raise
+            is_open = Analysis.objects.filter(image=image, status__in=Analysis.OPEN).first()
+            if is_open is not None:
+                return is_open
+        else:
+            transaction.on_commit(jobs.wake_workers, robust=True)
+            return analysis
 
 
 @transaction.atomic

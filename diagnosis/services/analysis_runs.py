@@ -147,7 +147,7 @@ def analyses_sweep() -> SweepReport:
     ended = sum(_end_lost(analysis_id, clinic_id) for analysis_id, clinic_id in lost)
     overdue = jobs.jobs_overdue().values_list("pk")[:WAKE_AT_MOST].count()
     if overdue:
-        jobs.wake_workers(count=overdue)
+        jobs.wake_workers(count=overdue, fill=True)
     return SweepReport(ended=ended, woken=overdue)
 
 

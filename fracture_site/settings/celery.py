@@ -21,7 +21,7 @@ JOB_LEASE = timedelta(seconds=env_int("JOB_LEASE_S", default=20, minimum=2))
 JOB_LEASE_RENEWAL = JOB_LEASE / 4
 JOB_RETRY_DELAY = timedelta(seconds=env_int("JOB_RETRY_DELAY_S", default=5, minimum=0))
 JOB_TRANSIENT_PATIENCE = timedelta(minutes=env_int("JOB_TRANSIENT_PATIENCE_MIN", default=15))
-JOB_TASK_BUDGET = timedelta(seconds=20)  # then the task ends and wakes the next one
+JOB_TASK_BUDGET = timedelta(seconds=5)  # then the task ends and wakes the next one
 JOB_SWEEP_INTERVAL = timedelta(seconds=env_int("JOB_SWEEP_INTERVAL_S", default=5, minimum=1))
 
 CELERY_BROKER_URL = env_secret("CELERY_BROKER_URL", _broker_url(REDIS_URL))

@@ -4,10 +4,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from diagnosis.inference import shipped_model
+from diagnosis.inference import ModelArtifactError, shipped_model
 from diagnosis.services.model_versions import model_version_register
 from fracture_site.common.errors import ConflictError
-from ml.contracts import ModelArtifactError
 
 
 class Command(BaseCommand):
