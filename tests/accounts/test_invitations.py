@@ -1,6 +1,7 @@
 """Invitations: the link proves the address, works once, and tells a stranger nothing."""
 
 import re
+import threading
 from datetime import timedelta
 from uuid import uuid4
 
@@ -8,6 +9,7 @@ import pytest
 import time_machine
 from allauth.account.models import EmailAddress
 from django.core import mail
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -276,3 +278,34 @@ class TestInviting:
             invitation_revoke(actor=admin.user, invitation=invitation)
             assert AuditEvent.objects.filter(action="invitation.revoke").count() == 1
         assert Client().get(link, follow=True).status_code == 404
+
+    def test_an_administrator_revokes_on_the_page(self, admin, sign_in):
+        link = invite(admin)
+        url = reverse("accounts:invitation-revoke", args=[Invitation.objects.get().pk])
+        page = sign_in(admin.user).post(url, follow=True).content.decode()
+        assert NEW not in page
+        assert Client().get(link, follow=True).status_code == 404
+
+    @pytest.mark.django_db(transaction=True)
+    def test_two_clicks_at_once_accept_once(self, admin):
+        invite(admin)
+        person, pk = UserFactory(email=NEW), Invitation.objects.get().pk
+        both, outcomes = threading.Barrier(2), []
+
+        def accept():
+            both.wait(timeout=10)
+            try:
+                invitation_accept(user=person, invitation_id=pk)
+                outcomes.append("accepted")
+            except DomainError as error:
+                outcomes.append(error.code)
+            finally:
+                connection.close()
+
+        threads = [threading.Thread(target=accept) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=30)
+        assert sorted(outcomes) == ["accepted", "invitation_invalid"]
+        assert len(members(NEW)) == 1

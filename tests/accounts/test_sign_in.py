@@ -208,6 +208,16 @@ class TestPassword:
         assert ("auth.password_set", "success") in outcomes(doctor.clinic_id)
 
 
+def test_a_change_holds_even_when_the_notice_of_it_cannot_be_sent(doctor, sign_in, settings):
+    client = sign_in(doctor.user)
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
+    form = {"oldpassword": PASSWORD, "password1": "entirely-new-pw", "password2": "entirely-new-pw"}
+    assert client.post(reverse("account_change_password"), form).status_code == 302
+    doctor.user.refresh_from_db()
+    assert doctor.user.check_password("entirely-new-pw")
+
+
 def test_people_of_several_clinics_start_in_the_first_by_name(sign_in):
     later = MembershipFactory(clinic__name="Zebra", clinic_admin=True)
     MembershipFactory(clinic__name="Aardvark", user=later.user, clinic_admin=True)

@@ -12,6 +12,7 @@ from django.contrib.messages.storage.fallback import FallbackStorage
 from django.core import mail
 from django.test import Client, RequestFactory
 
+from accounts.auth import MembersOnlySocialAdapter
 from accounts.models import Membership, User
 from accounts.reauthentication import recently_confirmed
 from accounts.services import SESSION_KEY, invitation_create
@@ -118,3 +119,17 @@ def test_confirming_through_the_provider_while_signed_in_keeps_the_clinic(admin,
         request, _answer = come_from_provider(client, "known", "x@x.example", admin.user)
         assert request.session[SESSION_KEY] == str(clinic.pk)
         assert recently_confirmed(request)
+
+
+@pytest.mark.parametrize(
+    ("claims", "name"),
+    [
+        ({"name": "Nora Neu"}, "Nora Neu"),
+        ({"first_name": "Nora", "last_name": "Neu"}, "Nora Neu"),
+        ({}, ""),
+        ({"name": "x" * 500}, "x" * 150),
+    ],
+)
+def test_the_name_comes_from_the_provider(rf, claims, name):
+    login = SocialLogin(user=User())
+    assert MembersOnlySocialAdapter().populate_user(rf.get("/"), login, claims).full_name == name

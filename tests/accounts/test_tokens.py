@@ -189,3 +189,17 @@ class TestPage:
             answer = client.post(answer["Location"], {"password": "correct-horse-battery"})
             assert "fs_" in answer.content.decode()
         assert ApiToken.objects.get().name == "Late"
+
+    def test_a_member_ends_a_token_on_the_page(self, sign_in, doctor):
+        token = ApiTokenFactory(membership=doctor)
+        url = reverse("accounts:token-revoke", args=[token.pk])
+        page = sign_in(doctor.user).post(url, follow=True).content.decode()
+        assert "Revoked" in page
+        assert not works(token.secret)
+
+    def test_a_day_that_is_over_is_told_in_the_form(self, sign_in, doctor):
+        form = {"name": "PACS", "scope": "read", "expires_on": "2020-01-01"}
+        answer = sign_in(doctor.user).post(reverse("accounts:tokens"), form)
+        assert answer.status_code == 400
+        assert "expired already" in answer.content.decode()
+        assert not ApiToken.objects.exists()
