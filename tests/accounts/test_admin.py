@@ -4,11 +4,13 @@ import pytest
 from allauth.mfa.totp.internal import auth as totp
 from django.contrib import admin as django_admin
 from django.core import mail
+from django.core.exceptions import PermissionDenied
 from django.test import Client
 from django.urls import NoReverseMatch, reverse
 
 from accounts.models import AuditEvent, Clinic, Invitation, Membership, User
 from accounts.selectors import token_find
+from accounts.services import clinic_create, member_grant, member_override, token_override_revoke
 from accounts.tenancy import clinic_scope
 from tests.factories import (
     PASSWORD,
@@ -193,3 +195,18 @@ def test_a_site_administrator_with_a_membership_is_an_ordinary_member(client, ro
     MembershipFactory(user=root, technician=True)
     assert client.get("/tokens/").status_code == 200
     assert client.get("/clinic/members/").status_code == 403
+
+
+def test_the_services_of_site_administrators_refuse_everybody_else(admin, doctor):
+    token, former = ApiTokenFactory(membership=doctor), UserFactory(is_staff=True, is_active=False)
+    for actor in (admin.user, former):
+        for service, arguments in (
+            (clinic_create, {"name": "Mine", "admin_email": "a@b.example"}),
+            (member_grant, {"user": actor, "clinic_id": ClinicFactory().pk, "roles": ["doctor"]}),
+            (member_override, {"membership": doctor, "roles": ["doctor"], "is_active": False}),
+            (token_override_revoke, {"token": token}),
+        ):
+            with pytest.raises(PermissionDenied):
+                service(actor=actor, **arguments)
+    assert token_find(secret=token.secret) == token
+    assert not mail.outbox
