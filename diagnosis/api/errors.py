@@ -28,6 +28,14 @@ class BodyTooLarge(exceptions.APIException):
     default_detail = "The request is too large."
 
 
+class LengthRequired(exceptions.APIException):
+    """A body in chunks has no length to check before it is read, and WSGI would drop it."""
+
+    status_code = status.HTTP_411_LENGTH_REQUIRED
+    default_code = "length_required"
+    default_detail = "Send the body with Content-Length, not in chunks."
+
+
 class PreconditionRequired(exceptions.APIException):
     """A change must name the version it was made from."""
 
@@ -51,13 +59,14 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if isinstance(error, exceptions.ValidationError):
         response.data = {
             "code": "invalid",
-            "detail": _("Some fields are missing or wrong; see 'fields'."),
+            "detail": str(_("Some fields are missing or wrong; see 'fields'.")),
             "fields": _fields(error.detail),
         }
     else:
         detail = getattr(error, "detail", "")
         code = getattr(detail, "code", None) or _CODES.get(response.status_code, "error")
-        response.data = {"code": code, "detail": response.data.get("detail", code)}
+        # Plain text: other renderers than JSON know neither DRF's nor lazy strings.
+        response.data = {"code": str(code), "detail": str(response.data.get("detail", code))}
     return response
 
 
