@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import Membership, User
-from diagnosis.api.errors import BodyTooLarge
+from diagnosis.api.errors import BodyTooLarge, LengthRequired
 from diagnosis.api.idempotency import (
     REPLAYED,
     answer_replay,
@@ -80,9 +80,7 @@ class ClinicViewSet(viewsets.GenericViewSet[M]):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse what is too large unread; answer a repeated POST from what was kept."""
-        length = str(request.META.get("CONTENT_LENGTH") or "0")
-        if not length.isdecimal() or int(length) > self.max_body_bytes:
-            raise BodyTooLarge
+        self._check_length(request)
         super().initial(request, *args, **kwargs)
         key = idempotency_key(request) if request.method == "POST" else ""
         if not key:
@@ -98,6 +96,14 @@ class ClinicViewSet(viewsets.GenericViewSet[M]):
             self._idempotency = request_identity
         else:  # the handler of this one request: the kept answer
             self.post = lambda *_args, **_kwargs: answer_replay(record)
+
+    def _check_length(self, request: Request) -> None:
+        length = str(request.META.get("CONTENT_LENGTH") or "")
+        if not length and "Transfer-Encoding" in request.headers:
+            raise LengthRequired
+        length = length or "0"
+        if len(length) > 18 or not length.isdecimal() or int(length) > self.max_body_bytes:
+            raise BodyTooLarge
 
     def finalize_response(
         self, request: Request, response: Response, *args: Any, **kwargs: Any

@@ -47,11 +47,20 @@ BODIES = [
     b'{"n": ' + b"9" * 10_000 + b"}",
 ]
 # fmt: off
+_PATIENT = ["record_number", "given_name", "family_name", "birth_date", "sex"]
+_STUDY = ["patient", "clinical_question", "body_part", "side", "priority", "accession_number"]
 FIELDS = {
-    "patient": ["record_number", "given_name", "family_name", "birth_date", "sex", "into"],
-    "study": ["patient", "clinical_question", "body_part", "side", "priority", "accession_number"],
-    "image": ["study"],
-    "report": ["study", "technique", "findings", "impression", "password", "otp", "reason"],
+    "patient-list": _PATIENT,
+    "patient-detail": _PATIENT,
+    "patient-merge": ["into"],
+    "study-list": _STUDY,
+    "study-detail": _STUDY,
+    "study-move": ["patient"],
+    "image-move": ["study"],
+    "report-list": ["study", "technique"],
+    "report-detail": ["findings"],
+    "report-sign": ["password", "otp"],
+    "report-amend": ["reason"],
 }
 # fmt: on
 
@@ -80,7 +89,7 @@ def answers_properly(response):
 @pytest.mark.parametrize("route", JSON_ROUTES, ids=str)
 def test_nasty_values_in_every_field(route, everything, world):
     valid = body(route, world)["data"]
-    for name in FIELDS[route.noun]:
+    for name in FIELDS.get(route.name, ["x"]):
         for value in NASTY:
             response = send_json(everything.client, route, world, valid | {name: value})
             assert answers_properly(response), (name, value)
@@ -114,6 +123,19 @@ def test_other_media_types_and_methods(route, everything, world):
         response = everything.client.generic(method, url)
         assert response.status_code == 405
         assert response.json()["code"] == "method_not_allowed"
+
+
+def test_body_without_a_length_is_411(everything):
+    response = everything.client.post(
+        f"{API}patients/", HTTP_TRANSFER_ENCODING="chunked", CONTENT_LENGTH=""
+    )
+    assert (response.status_code, response.json()["code"]) == (411, "length_required")
+
+
+@pytest.mark.parametrize("length", ["x", "-1", "1e9", "9" * 5000])
+def test_length_that_is_no_number_is_refused(everything, length):
+    response = everything.client.post(f"{API}patients/", CONTENT_LENGTH=length)
+    assert 400 <= response.status_code < 500
 
 
 def test_huge_body_is_refused_unread(everything):
