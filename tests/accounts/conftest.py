@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 import pytest
+import time_machine
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import Membership, User
 from tests.factories import PASSWORD, MembershipFactory
@@ -45,3 +47,10 @@ def sign_in() -> Callable[[User], Client]:
         return client
 
     return through_the_page
+
+
+@pytest.fixture
+def steady_clock():
+    """A one-time code must not expire because the machine is busy."""
+    with time_machine.travel(timezone.now(), tick=False):
+        yield

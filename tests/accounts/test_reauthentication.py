@@ -93,6 +93,7 @@ def test_guessing_is_limited_together_with_sign_in(sign, doctor):
     assert sign(password=PASSWORD) == (429, "too_many_attempts")
 
 
+@pytest.mark.usefixtures("steady_clock")
 def test_a_code_signs_once(sign, doctor):
     totp.TOTP.activate(doctor.user, SECRET)
     used = code()
@@ -100,6 +101,7 @@ def test_a_code_signs_once(sign, doctor):
     assert sign(otp=used) == (403, "reauthentication_failed")
 
 
+@pytest.mark.usefixtures("steady_clock")
 def test_guessing_codes_is_limited(sign, doctor):
     totp.TOTP.activate(doctor.user, SECRET)
     wrong = f"{(int(code()) + 1) % 10**6:06}"
