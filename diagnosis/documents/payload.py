@@ -83,7 +83,7 @@ def _facts(document: ReportDocument) -> list[dict[str, str]]:
         _field(gettext("Patient"), name),
         _field(gettext("Examination"), study.body_part or gettext("X-ray")),
         _field(gettext("Record number"), patient.record_number),
-        _field(gettext("Date of examination"), _date(study.performed_on)),
+        _field(gettext("Registered"), _date(study.performed_on)),
         _field(gettext("Date of birth"), _date(patient.birth_date)),
         _field(gettext("Accession number"), study.accession),
         _field(gettext("Sex"), patient.sex),

@@ -25,6 +25,7 @@ class ReportVersion(ClinicOwnedModel):
     A trigger refuses UPDATE and DELETE of a signed row for every role, so an
     amendment is always a new version that says why (``reason``). ``revision``
     counts saves of the draft: a client sends the one it has read (``If-Match``).
+    ``basis`` fingerprints the patient, images and result that the writer saw.
     ``result`` is the study's result as it was when the draft was signed.
     """
 
@@ -38,6 +39,9 @@ class ReportVersion(ClinicOwnedModel):
     number = models.PositiveSmallIntegerField(default=1)
     status = models.CharField(max_length=6, choices=Status.choices, default=Status.DRAFT)
     revision = models.PositiveIntegerField(default=1)
+    basis = models.CharField(
+        max_length=64, blank=True, help_text="What the writer was shown; see services.report_basis"
+    )
     reason = models.TextField(_("reason for the amendment"), blank=True, max_length=2000)
     technique = models.TextField(_("technique"), blank=True, max_length=10000)
     comparison = models.TextField(_("comparison"), blank=True, max_length=10000)

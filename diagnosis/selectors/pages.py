@@ -1,9 +1,11 @@
 """Reads that only pages and files need."""
 
+from uuid import UUID
+
 from django.db.models import QuerySet
 
 from accounts.models import User
-from diagnosis.models import Analysis, Patient, Study, StudyImage
+from diagnosis.models import Analysis, Patient, Report, ReportVersion, Study, StudyImage
 from diagnosis.selectors.studies import images_of_rows
 
 
@@ -19,16 +21,29 @@ def patient_studies(*, user: User, patient: Patient) -> QuerySet[Study]:
     )
 
 
-def image_heatmap_key(*, user: User, image: StudyImage) -> str:
-    """Return the storage key of the newest result's heatmap, ``""`` when it has none."""
-    newest = (
-        Analysis.objects.for_user(user)
-        .filter(image=image, status=Analysis.Status.SUCCEEDED)
-        .order_by("-created_at", "id")
-        .values_list("heatmap_key", flat=True)
-        .first()
+def image_heatmap_key(*, user: User, image: StudyImage, run: UUID | None = None) -> str:
+    """Return the storage key of a run's heatmap (the newest result's), ``""`` without one."""
+    runs = Analysis.objects.for_user(user).filter(
+        image=image, status=Analysis.Status.SUCCEEDED, **({"pk": run} if run else {})
     )
-    return newest or ""
+    return runs.order_by("-created_at", "id").values_list("heatmap_key", flat=True).first() or ""
+
+
+def report_versions(*, user: User, report: Report) -> QuerySet[ReportVersion]:
+    """Return all versions of a report with their people, newest first."""
+    versions = ReportVersion.objects.for_user(user).filter(report=report)
+    return versions.select_related("author", "signed_by").order_by("-number")
+
+
+def study_by_accession(*, user: User, accession_number: str) -> Study | None:
+    """Return the clinic's study with this accession number."""
+    return Study.objects.for_user(user).filter(accession_number=accession_number).first()
+
+
+def study_is_busy(*, user: User, study: Study) -> bool:
+    """Return whether an image of the study waits or is being analysed."""
+    runs = Analysis.objects.for_user(user).filter(image__study=study)
+    return runs.filter(status__in=Analysis.OPEN).exists()
 
 
 def queue_position(*, user: User, study: Study) -> int:

@@ -11,6 +11,14 @@ from diagnosis.models import Report, ReportVersion, Study
 from diagnosis.models.search import search_matches
 from diagnosis.selectors.studies import images_of_rows
 
+# A study whose analysis waits or failed needs a reader all the same.
+_TO_READ = (
+    Study.Status.QUEUED,
+    Study.Status.RUNNING,
+    Study.Status.READY,
+    Study.Status.FAILED,
+)
+
 
 class WorklistTab(TextChoices):
     """The lists a doctor switches between."""
@@ -77,7 +85,8 @@ def _with_state(user: User) -> QuerySet[Study]:
 
 def _condition(tab: str) -> Q:
     return {
-        WorklistTab.UNREAD: Q(status=Study.Status.READY) & Q(has_report=False),
+        WorklistTab.UNREAD: Q(status__in=_TO_READ, has_report=False)
+        | Q(new_image_after_report=True),
         WorklistTab.MINE: Q(has_own_draft=True),
         WorklistTab.TO_SIGN: Q(has_draft=True),
         WorklistTab.FAILED: Q(status=Study.Status.FAILED),

@@ -25,6 +25,7 @@ from diagnosis.documents.contracts import (
     StudyBlock,
 )
 from diagnosis.models import Report, ReportVersion, Study, StudyImage
+from diagnosis.models.regions import region_label
 from diagnosis.services.report_texts import SECTIONS
 from diagnosis.storage import object_read
 
@@ -93,13 +94,10 @@ def _intended_use(clinic: Clinic) -> str:
 
 def _pictures(study: Study, result: dict[str, Any]) -> tuple[Picture, ...]:
     by_image = {entry["id"]: entry for entry in result.get("images", [])}
-    return tuple(
-        _picture(image, by_image.get(str(image.pk), {}), number)
-        for number, image in enumerate(study.images.all(), start=1)
-    )
+    return tuple(_picture(image, by_image.get(str(image.pk), {})) for image in study.images.all())
 
 
-def _picture(image: StudyImage, entry: dict[str, Any], number: int) -> Picture:
+def _picture(image: StudyImage, entry: dict[str, Any]) -> Picture:
     """Return the web-size rendition with the boxes scaled to it."""
     content = object_read(image.rendition_keys[0])
     with Image.open(io.BytesIO(content)) as rendition:
@@ -115,8 +113,7 @@ def _picture(image: StudyImage, entry: dict[str, Any], number: int) -> Picture:
         )
         for finding in entry.get("findings", [])
     )
-    caption = _("Image %(number)d") % {"number": number}
-    return Picture(content=content, boxes=boxes, caption=caption)
+    return Picture(content=content, boxes=boxes, caption=image.view_position)
 
 
 def _ai_result(result: dict[str, Any]) -> AiResult | None:
@@ -132,8 +129,21 @@ def _ai_result(result: dict[str, Any]) -> AiResult | None:
         model_name=model["name"],
         model_version=model["version"],
         model_sha256=model["sha256"],
-        region=result.get("region") or "",
+        region=region_label(result.get("region") or ""),
+        note=unassessed_note(result),
     )
+
+
+def unassessed_note(result: dict[str, Any]) -> str:
+    """Return a sentence when the verdict does not speak for every image, else ``""``."""
+    images = result.get("images", [])
+    silent = sum(image["probability"] is None for image in images)
+    if not silent or silent == len(images):
+        return ""
+    return _("%(silent)d of %(all)d images have no AI result or could not be assessed.") % {
+        "silent": silent,
+        "all": len(images),
+    }
 
 
 def report_with_study(report: Report) -> Study:

@@ -10,18 +10,19 @@ from diagnosis.models import Study
 SECTIONS = ("technique", "comparison", "findings", "impression", "recommendation")
 
 
-def report_prefill(study: Study, *, image_count: int) -> dict[str, str]:
+def report_prefill(study: Study, *, image_ids: list[str]) -> dict[str, str]:
     """Return a text for each section; the doctor edits all of it before signing.
 
+    ``image_ids`` are in the order in which page and PDF number the images.
     A draft never says more than the model did: a suspicion stays a suspicion,
-    and "cannot assess" leaves the sections to the doctor.
+    and unless every image was assessed, "nothing seen" is left to the doctor.
     """
     result: dict[str, Any] = study.result or {}
     return {
-        "technique": _technique(study, image_count),
+        "technique": _technique(study, len(image_ids)),
         "comparison": "",
-        "findings": _findings(result),
-        "impression": _impression(study.verdict),
+        "findings": _findings(result, image_ids),
+        "impression": _impression(result, image_ids),
         "recommendation": "",
     }
 
@@ -36,10 +37,11 @@ def _technique(study: Study, image_count: int) -> str:
     ) % {"part": str(part).lower(), "side": side, "count": image_count}
 
 
-def _findings(result: dict[str, Any]) -> str:
+def _findings(result: dict[str, Any], image_ids: list[str]) -> str:
     lines = []
-    for number, image in enumerate(result.get("images", []), start=1):
-        for finding in image.get("findings", []):
+    by_id = {image["id"]: image for image in result.get("images", [])}
+    for number, image_id in enumerate(image_ids, start=1):
+        for finding in by_id.get(image_id, {}).get("findings", []):
             sentence = (
                 _("Image %(number)d: fracture marked (probability %(probability)d %%).")
                 if finding["certainty"] == "definite"
@@ -52,14 +54,21 @@ def _findings(result: dict[str, Any]) -> str:
             )
     if lines:
         return "\n".join(lines)
-    if result.get("verdict") == "negative":
+    if _all_negative(result, image_ids):
         return _("No fracture line is seen on these images.")
     return ""
 
 
-def _impression(verdict: str) -> str:
+def _impression(result: dict[str, Any], image_ids: list[str]) -> str:
+    if _all_negative(result, image_ids):
+        return _("No fracture seen.")
     return {
         "definite": _("Fracture."),
         "suspicion": _("Suspicion of a fracture; correlate with the clinical examination."),
-        "negative": _("No fracture seen."),
-    }.get(verdict, "")
+    }.get(result.get("verdict", ""), "")
+
+
+def _all_negative(result: dict[str, Any], image_ids: list[str]) -> bool:
+    """Return whether every image was assessed and none shows anything."""
+    negative = {i["id"] for i in result.get("images", []) if i["verdict"] == "negative"}
+    return bool(image_ids) and set(image_ids) == negative

@@ -9,6 +9,7 @@ simultaneous signatures win.
 import dataclasses
 import hashlib
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -21,6 +22,7 @@ from diagnosis.documents.contracts import DocumentStatus, Verification
 from diagnosis.documents.digest import report_digest
 from diagnosis.documents.renderer import render_report
 from diagnosis.models import Report, ReportVersion, Study
+from diagnosis.services.report_basis import report_basis
 from diagnosis.services.report_documents import (
     report_document,
     report_with_study,
@@ -48,8 +50,14 @@ def report_create(*, actor: User, study: Study) -> Report:
     if existing:
         return existing
     report = Report.objects.create(clinic_id=study.clinic_id, study=locked)
-    texts = report_prefill(locked, image_count=locked.images.count())
-    ReportVersion.objects.create(clinic_id=study.clinic_id, report=report, author=actor, **texts)
+    texts = report_prefill(locked, image_ids=[str(pk) for pk in _image_ids(locked)])
+    ReportVersion.objects.create(
+        clinic_id=study.clinic_id,
+        report=report,
+        author=actor,
+        basis=report_basis(locked),
+        **texts,
+    )
     _audit(actor, "report.create", report, locked)
     return report
 
@@ -65,8 +73,12 @@ def report_draft_update(
     findings: str | None = None,
     impression: str | None = None,
     recommendation: str | None = None,
+    basis: str | None = None,
 ) -> ReportVersion:
     """Save the draft that the caller has read as ``revision``.
+
+    ``basis`` is the fingerprint of the study that the writer has on the screen;
+    without it the study counts as read as it is now.
 
     Raises:
         ConflictError: ``already_signed``; an amendment is needed.
@@ -87,12 +99,15 @@ def report_draft_update(
         for name, text in given.items()
         if text is not None and text != getattr(draft, name)
     }
-    if changes:
+    draft.basis = basis or report_basis(report_with_study(report))
+    if not changes:
+        draft.save(update_fields=["basis"])
+    else:
         for name, text in changes.items():
             setattr(draft, name, text)
         draft.revision += 1
         draft.author = actor
-        draft.save(update_fields=[*changes, "revision", "author", "updated_at"])
+        draft.save(update_fields=[*changes, "basis", "revision", "author", "updated_at"])
         _audit(actor, "report.edit", report, report.study, version=draft.number)
     return draft
 
@@ -105,7 +120,8 @@ def report_sign(*, actor: User, report: Report, revision: int | None = None) -> 
 
     Raises:
         ConflictError: ``already_signed``.
-        PreconditionError: ``draft_changed`` since ``revision``.
+        PreconditionError: ``draft_changed`` since ``revision``, or ``study_changed``: another
+            patient, image or result than the writer saw.
         RefusedInputError: ``report_empty``, or a document error.
         UnavailableError: ``storage``; nothing was signed.
     """
@@ -117,7 +133,17 @@ def report_sign(*, actor: User, report: Report, revision: int | None = None) -> 
         raise RefusedInputError(
             "report_empty", _("Write the findings or the impression before you sign.")
         )
+    # Uploads, moves and results of this study wait for the signature, or came before it.
+    Study.objects.select_for_update(no_key=True).only("pk").get(pk=report.study_id)
     study = report_with_study(report)
+    if draft.basis != report_basis(study):
+        raise PreconditionError(
+            "study_changed",
+            _(
+                "The patient, the images or the AI result changed since you read them. Nothing "
+                "was signed. Look at the study again, then sign."
+            ),
+        )
     signed_at = timezone.now()
     try:
         document = report_document(
@@ -171,6 +197,9 @@ def report_amend(*, actor: User, report: Report, reason: str) -> ReportVersion:
         clinic_id=report.clinic_id,
         report=report,
         number=last.number + 1,
+        # A page still open on an older draft must not be taken for this one.
+        revision=last.revision + 1,
+        basis=report_basis(report_with_study(report)),
         author=actor,
         reason=reason.strip(),
         **{name: getattr(last, name) for name in SECTIONS},
@@ -221,6 +250,10 @@ def report_preview(*, actor: User, report: Report) -> bytes:
         raise UnavailableError("storage", _("The store does not answer; try again.")) from error
     _audit(actor, "report.preview", report, study, version=draft.number)
     return render_report(document)
+
+
+def _image_ids(study: Study) -> list[UUID]:
+    return list(study.images.values_list("pk", flat=True))
 
 
 def _locked_draft(report: Report) -> ReportVersion:

@@ -51,8 +51,8 @@ def image_upload(*, actor: User, study: Study, data: bytes) -> UploadOutcome:
     Raises:
         RefusedInputError: the file cannot be used; ``code`` says why.
         TooLargeError: ``too_large``.
-        ConflictError: ``image_in_other_study`` (``extra`` names ``image`` and ``study``), or
-            ``sop_instance_conflict``: other bytes under a DICOM identity that is taken.
+        ConflictError: ``study_full``; ``image_in_other_study`` (``extra`` names ``image`` and
+            ``study``); ``sop_instance_conflict``: other bytes under a DICOM identity in use.
         UnavailableError: ``storage`` or ``ingest_unavailable``; nothing was kept.
     """
     require(user=actor, action=Action.IMAGE_UPLOAD, clinic_id=study.clinic_id)
@@ -72,6 +72,8 @@ def _image_create(
     actor: User, study: Study, ingested: IngestedImage, stored: _StoredObjects
 ) -> UploadOutcome:
     locked = study_locked(study)
+    if locked.images.count() >= settings.STUDY_MAX_IMAGES:
+        raise ConflictError("study_full", _("This study is full. Make another study for the rest."))
     image = _new_image(actor, locked, ingested, stored)
     try:
         with transaction.atomic():

@@ -1,11 +1,18 @@
 """Forms of the pages; the rules are in the services."""
 
+from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
 from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from diagnosis.models import Patient, Priority, Study, Verdict
+
+FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(9000, 1, 1)
 
 
 class PatientForm(forms.ModelForm[Patient]):
@@ -57,10 +64,16 @@ class WorklistFilterForm(forms.Form):
     )
     region = forms.ChoiceField(label=_("Region"), required=False)
     date_from = forms.DateField(
-        label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"})
+        label=_("From"),
+        required=False,
+        validators=[MinValueValidator(FIRST_DAY), MaxValueValidator(LAST_DAY)],
+        widget=forms.DateInput(attrs={"type": "date"}),
     )
     date_to = forms.DateField(
-        label=_("Until"), required=False, widget=forms.DateInput(attrs={"type": "date"})
+        label=_("Until"),
+        required=False,
+        validators=[MinValueValidator(FIRST_DAY), MaxValueValidator(LAST_DAY)],
+        widget=forms.DateInput(attrs={"type": "date"}),
     )
 
     def __init__(self, *args: Any, regions: list[tuple[str, Any]], **kwargs: Any) -> None:
@@ -79,6 +92,7 @@ class ReportForm(forms.Form):
     """The draft's sections and the revision that was read."""
 
     revision = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
+    basis = forms.RegexField("^[0-9a-f]{64}$", widget=forms.HiddenInput)
     technique = forms.CharField(label=_("Technique"), required=False, max_length=10000,
                                 widget=forms.Textarea(attrs={"rows": 2}))  # fmt: skip
     comparison = forms.CharField(label=_("Comparison"), required=False, max_length=10000,
@@ -118,7 +132,24 @@ class RecordNumberForm(forms.Form):
     record_number = forms.CharField(label=_("Record number of the right patient"), max_length=64)
 
 
-class StudyChoiceForm(forms.Form):
-    """Names another study of the clinic by its id, as in its address."""
+class ImageMoveForm(forms.Form):
+    """Names the right study of an image: another one of the patient, or any by its number."""
 
-    study = forms.UUIDField(label=_("Study"))
+    study = forms.ChoiceField(label=_("Another study of this patient"), required=False)
+    accession_number = forms.CharField(
+        label=_("or the accession number of the right study"), required=False, max_length=64
+    )
+
+    def __init__(self, *args: Any, studies: Iterable[Study], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["study"]
+        assert isinstance(field, forms.ChoiceField)  # noqa: S101 - declared above
+        field.choices = [("", _("None of these"))] + [
+            (str(study.pk), _study_words(study)) for study in studies
+        ]
+
+
+def _study_words(study: Study) -> str:
+    day = date_format(localtime(study.created_at), "SHORT_DATETIME_FORMAT")
+    part = study.get_body_part_display() if study.body_part else ""
+    return " · ".join(word for word in (day, part, study.clinical_question[:60]) if word)

@@ -10,12 +10,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from diagnosis.models import StudyImage
 from diagnosis.selectors import image_get, study_get
-from diagnosis.selectors.pages import image_heatmap_key
+from diagnosis.selectors.pages import image_heatmap_key, study_by_accession
 from diagnosis.services.reading import image_open
 from diagnosis.services.studies import image_move
 from diagnosis.storage import object_response
 from diagnosis.web.doors import MemberRequest, member_required, tell_and_go
-from diagnosis.web.forms import StudyChoiceForm
 from fracture_site.common.errors import DomainError
 
 
@@ -43,7 +42,11 @@ def image_thumbnail(request: MemberRequest, pk: UUID) -> HttpResponseBase:
 def image_heatmap(request: MemberRequest, pk: UUID) -> HttpResponseBase:
     """The newest result's heatmap, a small grey PNG over the whole image."""
     image = _opened(request, pk, "heatmap")
-    key = image_heatmap_key(user=request.user, image=image)
+    try:
+        run = UUID(request.GET["run"]) if "run" in request.GET else None
+    except ValueError as error:
+        raise Http404 from error
+    key = image_heatmap_key(user=request.user, image=image, run=run)
     if not key:
         raise Http404
     return object_response(key=key, content_type="image/png")
@@ -67,10 +70,15 @@ def image_file(request: MemberRequest, pk: UUID) -> HttpResponseBase:
 def image_move_action(request: MemberRequest, pk: UUID) -> HttpResponseBase:
     """Move an image to the study it belongs to."""
     image = image_get(user=request.user, pk=pk)
-    form = StudyChoiceForm(request.POST)
-    if not form.is_valid():
-        raise Http404
-    study = study_get(user=request.user, pk=form.cleaned_data["study"])
+    number = request.POST.get("accession_number", "").strip()[:64]
+    study = (
+        study_by_accession(user=request.user, accession_number=number)
+        if number
+        else study_get(user=request.user, pk=request.POST.get("study", ""))
+    )
+    if study is None:
+        messages.error(request, _("No study of this clinic has this accession number."))
+        return redirect("diagnosis:study-detail", image.study_id)
     try:
         image_move(actor=request.user, image=image, study=study)
     except DomainError as error:

@@ -96,6 +96,9 @@ def patient_merge_action(request: MemberRequest, pk: UUID) -> HttpResponseBase:
     patient = patient_get(user=request.user, pk=pk)
     form = RecordNumberForm(request.POST)
     target = patient_by_record_number(request, form)
+    if "confirmed" not in request.POST:
+        context = {"source": patient, "target": target, "what": "merge"}
+        return render(request, "diagnosis/confirm_patient.html", context)
     try:
         patient_merge(actor=request.user, source=patient, target=target)
     except DomainError as error:

@@ -10,11 +10,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from diagnosis.models import Study
 from diagnosis.selectors import patient_get, study_get
-from diagnosis.selectors.pages import queue_position
+from diagnosis.selectors.pages import queue_position, study_is_busy
 from diagnosis.services.analyses import study_analyses_request
-from diagnosis.services.reading import study_open
+from diagnosis.services.reading import report_open, study_open
 from diagnosis.services.studies import study_create, study_move, study_update
 from diagnosis.services.uploads import image_upload
 from diagnosis.web.doors import MemberRequest, form_refused, member_required, tell_and_go
@@ -52,6 +51,8 @@ def study_page(request: MemberRequest, pk: UUID) -> HttpResponse:
     """Images, result, earlier studies and report beside each other; the opening is audited."""
     study = study_get(user=request.user, pk=pk)
     study_open(actor=request.user, study=study)
+    if hasattr(study, "report"):
+        report_open(actor=request.user, report=study.report)
     return render(request, "diagnosis/study_detail.html", study_context(request, study))
 
 
@@ -78,8 +79,7 @@ def study_edit_page(request: MemberRequest, pk: UUID) -> HttpResponseBase:
 def study_status(request: MemberRequest, pk: UUID) -> HttpResponse:
     """The live status; when it is final the page loads again with the result."""
     study = study_get(user=request.user, pk=pk)
-    waiting = study.status in {Study.Status.QUEUED, Study.Status.RUNNING}
-    if not waiting:
+    if not study_is_busy(user=request.user, study=study):
         return HttpResponse(headers={"HX-Refresh": "true"})
     context = {"study": study, "ahead": queue_position(user=request.user, study=study)}
     return render(request, "diagnosis/_study_status.html", context)
@@ -91,6 +91,11 @@ def study_upload(request: MemberRequest, pk: UUID) -> JsonResponse:
     """Take one file and say what became of it."""
     study = study_get(user=request.user, pk=pk)
     upload = request.FILES.get("file")
+    if request.GET.get("patient", str(study.patient_id)) != str(study.patient_id):
+        text = _(
+            "This study now belongs to another patient. Load the page again before you upload."
+        )
+        return _outcome("refused", "study_moved", text, status=409)
     if upload is None:
         return _outcome("refused", "no_file", _("No file arrived. Choose it again."), status=400)
     try:
@@ -123,6 +128,9 @@ def study_move_action(request: MemberRequest, pk: UUID) -> HttpResponseBase:
     """Move the study to the right patient."""
     study = study_get(user=request.user, pk=pk)
     patient = patient_by_record_number(request, RecordNumberForm(request.POST))
+    if "confirmed" not in request.POST:
+        context = {"source": study.patient, "target": patient, "what": "study", "study": study}
+        return render(request, "diagnosis/confirm_patient.html", context)
     try:
         study_move(actor=request.user, study=study, patient=patient)
     except DomainError as error:

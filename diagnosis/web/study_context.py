@@ -8,9 +8,11 @@ from accounts.reauthentication import has_authenticator
 from diagnosis.models import Analysis, Finding, ReportVersion, Study, StudyImage
 from diagnosis.models.regions import region_label
 from diagnosis.selectors import earlier_studies, study_images
-from diagnosis.selectors.pages import queue_position
+from diagnosis.selectors.pages import patient_studies, queue_position, report_versions
+from diagnosis.services.report_basis import report_basis
+from diagnosis.services.report_documents import unassessed_note
 from diagnosis.web.doors import MemberRequest
-from diagnosis.web.forms import RecordNumberForm, ReportForm, SignForm
+from diagnosis.web.forms import ImageMoveForm, RecordNumberForm, ReportForm, SignForm
 from diagnosis.web.words import error_text, reason_texts, warning_texts
 
 EARLIER_SHOWN = 8
@@ -25,15 +27,24 @@ def study_context(request: MemberRequest, study: Study) -> dict[str, Any]:
     return {
         "section": "worklist",
         "study": study,
+        "patient_id": str(study.patient_id),
         "images": images,
         "selected": selected,
         "result": study.result or {},
         "region": region_label(study.region) if study.region else "",
         "earlier": list(earlier_studies(user=user, study=study)[:EARLIER_SHOWN]),
         "ahead": queue_position(user=user, study=study),
+        "busy": any(view["newest"] and view["newest"].is_open for view in images),
+        "unassessed": unassessed_note(study.result or {}),
         "move_form": RecordNumberForm(),
+        "move_image_form": ImageMoveForm(studies=_other_studies(request, study)),
         **_report(request, study),
     }
+
+
+def _other_studies(request: MemberRequest, study: Study) -> list[Study]:
+    studies = patient_studies(user=request.user, patient=study.patient)
+    return list(studies.exclude(pk=study.pk).prefetch_related(None)[:EARLIER_SHOWN])
 
 
 def _most_urgent(images: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -61,7 +72,7 @@ def _image_view(image: StudyImage) -> dict[str, Any]:
         "rendition_url": rendition,
         "frames": len(image.rendition_keys),
         "frame_url": rendition + "?frame={frame}",
-        "heatmap_url": reverse("diagnosis:image-heatmap", args=[image.pk])
+        "heatmap_url": reverse("diagnosis:image-heatmap", args=[image.pk]) + f"?run={result.pk}"
         if result and result.heatmap_key
         else "",
     }
@@ -81,16 +92,12 @@ def _report(request: MemberRequest, study: Study) -> dict[str, Any]:
     report = getattr(study, "report", None)
     if report is None:
         return {"report": None}
-    versions = list(
-        ReportVersion.objects.for_user(request.user)
-        .filter(report=report)
-        .select_related("author", "signed_by")
-        .order_by("-number")
-    )
+    versions = list(report_versions(user=request.user, report=report))
     newest = versions[0]
     draft = newest if newest.status == ReportVersion.Status.DRAFT else None
     fields = ("revision", "technique", "comparison", "findings", "impression", "recommendation")
-    initial = {name: getattr(draft, name) for name in fields} if draft else None
+    initial = {name: getattr(draft, name) for name in fields} if draft else {}
+    initial["basis"] = report_basis(study)
     return {
         "report": report,
         "versions": versions,

@@ -2,11 +2,16 @@
 
 import json
 import logging
+from types import TracebackType
 
 ALLOWED_EXTRA = frozenset(
     {"request_id", "analysis_id", "image_id", "study_id", "report_id", "clinic_id", "user_id",
      "job", "attempt", "code", "duration_ms", "status_code", "count", "task_name"}
 )  # fmt: skip
+
+
+# These put the text of exceptions into their arguments.
+UNTRUSTED = frozenset({"celery.app.trace"})
 
 
 class JsonFormatter(logging.Formatter):
@@ -22,22 +27,20 @@ class JsonFormatter(logging.Formatter):
             "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname,
             "logger": record.name,
-            "event": record.getMessage(),
+            "event": str(record.msg) if record.name in UNTRUSTED else record.getMessage(),
         }
         entry.update(
             {k: str(v) for k, v in record.__dict__.items() if k in ALLOWED_EXTRA and v is not None}
         )
         if record.exc_info and record.exc_info[0]:
             entry["exception"] = record.exc_info[0].__name__
-            entry["trace"] = _places(record)
+            entry["trace"] = _places(record.exc_info[2])
         return json.dumps(entry, ensure_ascii=False)
 
 
-def _places(record: logging.LogRecord) -> list[str]:
+def _places(trace: TracebackType | None) -> list[str]:
     """Return file:line of each frame, without local values or messages."""
-    assert record.exc_info is not None
     places = []
-    trace = record.exc_info[2]
     while trace is not None:
         code = trace.tb_frame.f_code
         places.append(f"{code.co_filename}:{trace.tb_lineno} {code.co_name}")

@@ -1,6 +1,6 @@
 """Private object storage: no object has a public address."""
 
-import os
+from pathlib import Path
 from typing import Any, NoReturn
 
 from django.core.files.storage import FileSystemStorage, Storage
@@ -15,7 +15,7 @@ class PrivateFileStorage(FileSystemStorage):
         super().__init__(
             location=location, file_permissions_mode=0o600, directory_permissions_mode=0o700
         )
-        os.makedirs(location, mode=0o700, exist_ok=True)
+        Path(location).mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def url(self, name: str | None) -> NoReturn:
         """Refuse: files are streamed by a view that checks and audits."""

@@ -64,6 +64,7 @@ STORAGES = {
 INGEST_MAX_BYTES = env_int("INGEST_MAX_BYTES", default=100 * 2**20, minimum=2**20)
 INGEST_MAX_PIXELS = env_int("INGEST_MAX_PIXELS", default=64_000_000, minimum=1_000_000)
 INGEST_MIN_SIDE = 64
+STUDY_MAX_IMAGES = 60  # what a printed report can hold
 INGEST_MAX_FRAMES = env_int("INGEST_MAX_FRAMES", default=512, minimum=1)
 INGEST_CPU_SECONDS = 20
 INGEST_WALL_SECONDS = 30

@@ -16,6 +16,7 @@ from accounts.tenancy import clinic_scope
 from diagnosis.models import Report, ReportVersion, Study, StudyImage
 from diagnosis.selectors.verification import report_verification
 from diagnosis.services import reports as report_services
+from diagnosis.services.report_basis import report_basis
 from diagnosis.services.reports import (
     report_amend,
     report_create,
@@ -24,6 +25,7 @@ from diagnosis.services.reports import (
     report_preview,
     report_sign,
 )
+from diagnosis.services.studies import study_move
 from diagnosis.services.study_results import study_refresh
 from diagnosis.storage import object_put
 from fracture_site.common.errors import (
@@ -168,10 +170,13 @@ def test_an_amendment_is_a_new_version_and_the_old_one_stays(doctor, study):
     with pytest.raises(ConflictError) as twice:
         report_amend(actor=doctor.user, report=report, reason="Again")
     assert twice.value.code == "draft_exists"
-    report_draft_update(actor=doctor.user, report=report, revision=1, impression="Left side.")
+    report_draft_update(
+        actor=doctor.user, report=report, revision=draft.revision, impression="Left side."
+    )
     second = report_sign(actor=doctor.user, report=report)
 
     assert (draft.number, second.number) == (2, 2)
+    assert draft.revision > first.revision  # a page still open on the old draft cannot save
     _version, old = report_pdf(actor=doctor.user, report=report, number=1)
     _version, new = report_pdf(actor=doctor.user, report=report)
     assert "Left side." not in text_of(old)
@@ -271,3 +276,43 @@ def test_of_many_simultaneous_signatures_one_wins():
     assert outcomes == ["already_signed"] * 3 + ["signed"]
     with clinic_scope(doctor.clinic_id):
         assert report.versions.filter(status="signed").count() == 1
+
+
+def test_a_draft_is_not_signed_over_another_patient_than_its_writer_saw(doctor, study):
+    report = report_create(actor=doctor.user, study=study)
+    study_move(actor=doctor.user, study=study, patient=PatientFactory(clinic=doctor.clinic))
+    with pytest.raises(PreconditionError) as refused:
+        report_sign(actor=doctor.user, report=report)
+    assert refused.value.code == "study_changed"
+    report_draft_update(actor=doctor.user, report=report, revision=1, findings="Read again.")
+    assert report_sign(actor=doctor.user, report=report).status == ReportVersion.Status.SIGNED
+
+
+def test_a_draft_is_not_signed_over_an_image_its_writer_has_not_seen(doctor, study):
+    report = report_create(actor=doctor.user, study=study)
+    seen = report_basis(study)
+    StudyImageFactory(study=study)
+    with pytest.raises(PreconditionError):
+        report_sign(actor=doctor.user, report=report)
+    # A page that was loaded before the image arrived does not count as having seen it.
+    report_draft_update(actor=doctor.user, report=report, revision=1, findings="x", basis=seen)
+    with pytest.raises(PreconditionError):
+        report_sign(actor=doctor.user, report=report)
+
+
+def test_a_finding_is_drafted_under_the_number_of_its_image(doctor, study):
+    first = study.images.get()
+    second = StudyImageFactory(study=study, position=1)
+    AnalysisFactory(succeeded=True, image=first, verdict="negative", probability=0.01)
+    FindingFactory(analysis=AnalysisFactory(succeeded=True, image=second, probability=0.95))
+    study_refresh(study_id=study.pk)
+    report = report_create(actor=doctor.user, study=study)
+    assert report.versions.get().findings.startswith("Image 2: fracture marked")
+
+
+def test_nothing_seen_is_drafted_only_when_every_image_was_assessed(doctor, study):
+    AnalysisFactory(succeeded=True, image=study.images.get(), verdict="negative", probability=0.01)
+    StudyImageFactory(study=study, position=1)
+    study_refresh(study_id=study.pk)
+    draft = report_create(actor=doctor.user, study=study).versions.get()
+    assert (draft.findings, draft.impression) == ("", "")
