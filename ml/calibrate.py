@@ -78,7 +78,7 @@ class Calibrator:
         """Return what goes into the manifest; writes the novelty file."""
         answers = self.examine(validation)
         labels = np.array([sample.fractured for sample in validation])
-        logits = np.array([answer.logit for answer in answers])
+        logits = np.array([answer.evidence for answer in answers])
         image = fit_logistic(logits, labels)
         probabilities = image.probabilities(logits)
         thresholds = choose_thresholds(probabilities, labels)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ml.calibration import sigmoid
 from ml.contracts import Box
 from ml.labels import DISPLACEMENTS, PATTERNS, SEVERITIES
 
@@ -122,6 +121,9 @@ def softmax(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), np.float64)
 
 
-def map_probabilities(map_logits: Dense) -> npt.NDArray[np.float32]:
-    """Return the map as 0 to 1."""
-    return np.asarray(sigmoid(map_logits), np.float32)
+def map_evidence(fracture_map: Dense, *, cells: int = 16) -> float:
+    """Return the logit of the mean of the hottest cells of a map of 0 to 1."""
+    flat = fracture_map.ravel().astype(np.float64)
+    hottest = float(np.sort(flat)[-cells:].mean())
+    bounded = min(max(hottest, 1e-6), 1.0 - 1e-6)
+    return float(np.log(bounded / (1.0 - bounded)))

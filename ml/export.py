@@ -111,6 +111,7 @@ def provisional_manifest(
         "input_size": size,
         "preprocessing_version": PREPROCESSING_VERSION,
         "flip_average": True,
+        "map_weight": 1.0,
         "modalities": list(_MODALITIES),
         "regions": list(COARSE_REGIONS),
         "body_regions": list(BODY_REGIONS),

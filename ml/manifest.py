@@ -23,9 +23,9 @@ class Manifest:
         weights: the model file beside the manifest.
         input_size: side of the square input.
         flip_average: whether the mirrored picture is run too and both answers averaged.
-        image_calibration, box_calibration: from logits to probabilities.
+        map_weight: how much the hottest part of the fracture map adds to the image logit.
+        image_calibration, box_calibration: from evidence to probabilities.
         box_thresholds: from which probability a place is shown, and shown as definite.
-        map_slope, map_intercept: calibration of single map cells for the heatmap.
         regions, body_regions: codes in the order of the network's outputs.
         novelty_limit: distance from the training pictures above which a picture is refused.
         metrics: figures of the held-back test, for people to read.
@@ -35,6 +35,7 @@ class Manifest:
     weights: Path
     input_size: int
     flip_average: bool
+    map_weight: float
     image_calibration: LogisticCalibration
     box_calibration: LogisticCalibration
     box_thresholds: Thresholds
@@ -85,6 +86,7 @@ def _parse(values: Mapping[str, Any], folder: Path) -> Manifest:
         weights=_inside(folder, values["file"]),
         input_size=int(values["input_size"]),
         flip_average=bool(values["flip_average"]),
+        map_weight=float(values["map_weight"]),
         image_calibration=_calibration(calibration["image"]),
         box_calibration=_calibration(calibration["box"]),
         box_thresholds=_thresholds(values["box_thresholds"]),

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ml.calibration import sigmoid
 from ml.contracts import ModelArtifactError, ModelInfo, Prediction, UnreadableImageError, Verdict
 from ml.decoding import DecodedImage, decode_image
-from ml.detection import Candidate, find_candidates, softmax
+from ml.detection import Candidate, find_candidates, map_evidence, softmax
 from ml.explain import heatmap_of_image
 from ml.findings import Finding, findings_of, image_severity, verdict_of
 from ml.manifest import Manifest, read_manifest
@@ -37,7 +37,7 @@ class Examination:
 
     Attributes:
         probability: calibrated, of at least one fracture.
-        logit: the raw evidence behind it.
+        evidence: the logit behind it: the image head's, plus the weighted one of the map.
         regions, body_regions: probabilities in the manifest's order.
         flags: probabilities of metal and of a cast.
         findings: every candidate place with its calibrated probability, strongest first.
@@ -49,7 +49,7 @@ class Examination:
     """
 
     probability: float
-    logit: float
+    evidence: float
     regions: npt.NDArray[np.float64]
     body_regions: npt.NDArray[np.float64]
     flags: npt.NDArray[np.float64]
@@ -126,16 +126,18 @@ class FracturePredictor:
             candidates = find_candidates(
                 outputs["map"][..., 0], outputs["boxes"], outputs["attributes"], input_size=size
             )
-            logit = float(outputs["image"])
+            fracture_map = np.asarray(sigmoid(outputs["map"][..., 0]), np.float32)
+            weight = self._manifest.map_weight
+            evidence = float(outputs["image"]) + weight * map_evidence(fracture_map)
             features = outputs["features"]
             return Examination(
-                probability=self._manifest.image_calibration.probability(logit),
-                logit=logit,
+                probability=self._manifest.image_calibration.probability(evidence),
+                evidence=evidence,
                 regions=softmax(outputs["region"]),
                 body_regions=softmax(outputs["body_region"]),
                 flags=sigmoid(outputs["flags"]),
                 findings=tuple(self._finding(c, prepared.geometry) for c in candidates),
-                fracture_map=np.asarray(sigmoid(outputs["map"][..., 0]), np.float32),
+                fracture_map=fracture_map,
                 features=features,
                 novelty=self._novelty.distance(features) if self._novelty else 0.0,
                 geometry=prepared.geometry,

@@ -84,10 +84,12 @@ def _error(
     counts: dict[str, Counter[tuple[bool, str]]] = {part: Counter() for part in PARTS}
     for part, stratum in zip(draw, strata, strict=True):
         counts[part].update(stratum)
-    return sum(
-        abs(counts[part][key] / total - _FRACTIONS[part]) * min(total, 300) ** 0.5
-        for key, total in totals.items()
-        for part in PARTS
+    return float(
+        sum(
+            abs(counts[part][key] / total - _FRACTIONS[part]) * min(total, 300) ** 0.5
+            for key, total in totals.items()
+            for part in PARTS
+        )
     )
 
 
