@@ -52,14 +52,16 @@ def test_nothing_due_is_no_claim():
 def test_a_claim_leases_the_job_and_counts_the_attempt():
     analysis = AnalysisFactory()
 
+    before = timezone.now()
     claim = claim_next()
+    after = timezone.now()
 
     row = fresh(analysis)
     assert claim == Claim(job_id=analysis.pk, clinic_id=analysis.clinic_id, token=row.token)
     assert (row.status, row.attempts) == ("running", 1)
     assert row.started_at is not None
-    lease = row.lease_expires_at - timezone.now()
-    assert timedelta(seconds=15) < lease < timedelta(seconds=25)
+    lease = timedelta(seconds=20)
+    assert before + lease <= row.lease_expires_at <= after + lease
 
 
 def test_a_running_job_is_not_claimed_twice():

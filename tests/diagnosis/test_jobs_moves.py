@@ -1,6 +1,9 @@
 """Finishing, failing, putting back: only the holder of the newest claim moves a job."""
 
-from datetime import timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -35,6 +38,26 @@ def taken_over() -> tuple[Claim, Claim]:
     slow = claimed()
     change(slow, lease_expires_at=Now() - timedelta(seconds=1))
     return slow, jobs.job_claim_next(Analysis)
+
+
+@dataclass
+class Span:
+    """When something ran; on a busy machine it may have taken long."""
+
+    begin: datetime
+    end: datetime
+
+    def contains(self, moment: datetime, *, after: float, tolerance: float = 0) -> bool:
+        """Whether the moment is ``after`` seconds later than some time of the span."""
+        wait = timedelta(seconds=after)
+        return self.begin + wait <= moment <= self.end + wait + timedelta(seconds=tolerance)
+
+
+@contextmanager
+def timed() -> Iterator[Span]:
+    span = Span(timezone.now(), timezone.now())
+    yield span
+    span.end = timezone.now()
 
 
 MOVES = [
@@ -83,21 +106,22 @@ def test_a_lease_can_be_renewed_as_long_as_it_is_held():
     claim = claimed()
     change(claim, lease_expires_at=Now() + timedelta(seconds=1))
 
-    assert jobs.job_renew(Analysis, claim) is True
+    with timed() as span:
+        assert jobs.job_renew(Analysis, claim) is True
 
-    assert fresh(claim).lease_expires_at > timezone.now() + timedelta(seconds=15)
+    assert span.contains(fresh(claim).lease_expires_at, after=20)
 
 
 def test_unknown_errors_are_tried_again_later_each_time_and_then_end():
     claim = claimed()
     waits = []
     while True:
-        with clinic_scope(claim.clinic_id):
+        with timed() as span, clinic_scope(claim.clinic_id):
             assert jobs.job_retry(Analysis, claim, code="internal") is True
         row = fresh(claim)
         if row.status == "failed":
             break
-        waits.append(round((row.due_at - timezone.now()).total_seconds()))
+        waits.append(next(s for s in (5, 10, 20) if span.contains(row.due_at, after=s)))
         assert jobs.job_claim_next(Analysis) is None
         change(claim, due_at=Now())
         claim = jobs.job_claim_next(Analysis)
@@ -109,17 +133,18 @@ def test_unknown_errors_are_tried_again_later_each_time_and_then_end():
 
 def test_a_part_that_is_down_costs_no_attempt_and_delays_grow_with_the_time_waited():
     claim = claimed()
-    with clinic_scope(claim.clinic_id):
+    change(claim, started_at=Now())
+    with timed() as span, clinic_scope(claim.clinic_id):
         jobs.job_postpone(Analysis, claim, code="storage")
     row = fresh(claim)
     assert (row.status, row.attempts) == ("queued", 0)
-    assert 1 < (row.due_at - timezone.now()).total_seconds() <= 2
+    assert span.contains(row.due_at, after=2, tolerance=10)
 
     change(claim, due_at=Now(), started_at=Now() - timedelta(seconds=40))
     again = jobs.job_claim_next(Analysis)
-    with clinic_scope(claim.clinic_id):
+    with timed() as span, clinic_scope(claim.clinic_id):
         jobs.job_postpone(Analysis, again, code="storage")
-    assert 19 < (fresh(claim).due_at - timezone.now()).total_seconds() <= 20
+    assert span.contains(fresh(claim).due_at, after=20, tolerance=10)
 
 
 def test_a_part_that_stays_down_ends_the_job_with_its_code():
@@ -166,18 +191,20 @@ def test_a_failed_job_can_be_queued_again_with_all_attempts_but_a_result_stays()
 
 @pytest.mark.django_db(transaction=True)
 def test_the_keeper_renews_a_long_job_so_that_nobody_takes_it_over(settings):
-    settings.JOB_LEASE = timedelta(seconds=0.4)
-    settings.JOB_LEASE_RENEWAL = timedelta(seconds=0.05)
+    settings.JOB_LEASE_RENEWAL = timedelta(seconds=0.02)
     claim = claimed()
+    change(claim, lease_expires_at=Now() + timedelta(milliseconds=1))  # runs out at once
 
     with LeaseKeeper(Analysis, claim) as keeper:
-        leases = set()
-        while len(leases) < 12:  # 0.6 s: longer than the lease
+        leases: set = set()
+        while len(leases) < 5:
+            assert keeper.is_running
             leases.add(fresh(claim).lease_expires_at)
-            assert jobs.job_claim_next(Analysis) is None
+        assert jobs.job_claim_next(Analysis) is None
 
     assert not keeper.is_running
     assert fresh(claim).token == claim.token
+    assert max(leases) > timezone.now() + timedelta(seconds=10)
 
 
 @pytest.mark.django_db(transaction=True)
