@@ -144,5 +144,8 @@ def s3_server(_moto: str) -> str:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator:
     """Return a headless Chromium (Playwright's Browser)."""
-    with launched() as browser:
-        yield browser
+    with pytest.MonkeyPatch.context() as patch:
+        # Playwright runs an event loop in this thread; Django then refuses to use the database.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        with launched() as browser:
+            yield browser

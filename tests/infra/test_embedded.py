@@ -22,7 +22,7 @@ from tests.support.worker import wait_for
 
 SHOW_ENV = (
     "import json, os; print(json.dumps({k: v for k, v in os.environ.items() "
-    "if k.endswith('_URL') or k.startswith('DJANGO')}))"
+    "if k.endswith('_URL') or k == 'DJANGO_SETTINGS_MODULE'}))"
 )
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to change the user")
 

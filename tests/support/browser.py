@@ -32,8 +32,6 @@ def launched() -> Iterator[Any]:
     """Run a headless browser; root has no sandbox."""
     from playwright.sync_api import sync_playwright
 
-    # Playwright runs an event loop in this thread, and Django then refuses to use the database.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     arguments = ["--disable-dev-shm-usage"] + (["--no-sandbox"] if os.geteuid() == 0 else [])
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=arguments)

@@ -65,6 +65,6 @@ class ScriptedPredictor:
     def info(self) -> ModelInfo:
         return MODEL
 
-    def predict(self, encoded: bytes, *, frame: int = 0) -> Prediction:  # noqa: ARG002
+    def predict(self, encoded: bytes, *, frame: int = 0) -> Prediction:
         self.calls += 1
         return self._answer(encoded) if callable(self._answer) else self._answer
