@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from coverage import Coverage
 
 from tests.support.database import ROOT
 
@@ -17,6 +18,16 @@ GIVEN = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "MAKELEVEL", "DJANGO
 def clean_environment(**changes: str) -> dict[str, str]:
     """Return the environment of somebody who has set nothing."""
     return {k: v for k, v in os.environ.items() if k not in GIVEN} | changes
+
+
+def measured_environment(**changes: str) -> dict[str, str]:
+    """Return the same, with coverage of the process itself when this one is measured.
+
+    For short command lines only: web servers and workers become several times slower.
+    """
+    if Coverage.current() is not None:
+        changes["COVERAGE_PROCESS_START"] = str(ROOT / "pyproject.toml")
+    return clean_environment(**changes)
 
 
 def embedded_command(data: Path, *command: str) -> list[str]:
@@ -30,7 +41,7 @@ def run_embedded(data: Path, *command: str, **env: str) -> subprocess.CompletedP
     """Run a command between start and stop of the services in ``data``."""
     return subprocess.run(
         embedded_command(data, *command),
-        cwd=ROOT, env=clean_environment(**env), capture_output=True, text=True, timeout=60,
+        cwd=ROOT, env=measured_environment(**env), capture_output=True, text=True, timeout=60,
         check=False,
     )  # fmt: skip
 
@@ -65,7 +76,7 @@ def launcher(data) -> Iterator:
         code = f"import signal, sys\n{script}\nprint('up', flush=True)\nsignal.pause()"
         process = subprocess.Popen(
             embedded_command(folder, sys.executable, "-c", code),
-            cwd=ROOT, env=clean_environment(), text=True,
+            cwd=ROOT, env=measured_environment(), text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         started.append(process)

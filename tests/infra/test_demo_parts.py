@@ -16,7 +16,7 @@ from fracture_site.demo import tls
 from fracture_site.demo.authority_server import make_server
 from fracture_site.demo.configuration import Options, demo_environment
 from fracture_site.demo.console import Console
-from tests.infra.conftest import clean_environment
+from tests.infra.conftest import measured_environment
 from tests.support.database import ROOT
 
 URLS = {"DATABASE_URL": "postgresql://app@h/n", "DATABASE_OWNER_URL": "postgresql://own@h/n",
@@ -26,7 +26,8 @@ URLS = {"DATABASE_URL": "postgresql://app@h/n", "DATABASE_OWNER_URL": "postgresq
 def run_demo(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "fracture_site.demo", *arguments],
-        cwd=ROOT, env=clean_environment(), capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT, env=measured_environment(), capture_output=True, text=True, timeout=60,
+        check=False,
     )  # fmt: skip
 
 
