@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -25,7 +24,6 @@ from diagnosis.models import (
     StudyImage,
 )
 from diagnosis.services.analyses import analysis_cancel, analysis_requeue
-from diagnosis.services.model_versions import model_version_activate
 from fracture_site.common.errors import DomainError
 
 if TYPE_CHECKING:
@@ -101,24 +99,13 @@ class JobOverviewAdmin(ReadOnlyAdmin):
 
 @admin.register(ModelVersion)
 class ModelVersionAdmin(ReadOnlyAdmin):
-    """The registered artifacts; which one is active is chosen here."""
+    """The registered artifacts; ``manage.py model_sync`` decides which one is active."""
 
     list_display = (
         "name", "version", "is_active", "sha256", "threshold_suspicion", "threshold_definite",
         "created_at",
     )  # fmt: skip
     ordering = ("-is_active", "-created_at")
-    actions = ("activate",)
-
-    @admin.action(description=gettext_lazy("Make the chosen version active"), permissions=["view"])
-    def activate(self, request: HttpRequest, queryset: QuerySet[ModelVersion]) -> None:
-        """Activate exactly one version."""
-        chosen: list[UUID] = list(queryset.values_list("pk", flat=True)[:2])
-        if len(chosen) != 1:
-            self.message_user(request, _("Choose one version."), messages.WARNING)
-            return
-        row = model_version_activate(actor=_operator(request), model_version_id=chosen[0])
-        self.message_user(request, _("Active: %(model)s") % {"model": row})
 
 
 class ClinicalAdmin(ReadOnlyAdmin):
@@ -139,6 +126,20 @@ class ClinicalAdmin(ReadOnlyAdmin):
         """Return the rows of the current clinic; the database knows no others either."""
         rows: QuerySet[ClinicOwnedModel] = self.model.objects.for_user(request.user)
         return rows
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the list, which names record numbers, and write down who looked."""
+        membership: Membership | None = getattr(request, "membership", None)
+        if membership is not None and self.has_view_permission(request):
+            audit_record(
+                actor=_operator(request),
+                action="admin.list",
+                clinic_id=membership.clinic_id,
+                model=self.opts.label_lower,
+            )
+        return super().changelist_view(request, extra_context)
 
     def changeform_view(
         self,

@@ -1,12 +1,12 @@
-"""Registering model artifacts and choosing the active one."""
+"""Registering model artifacts; the active one is the one in ``ML_MODEL_DIR``.
 
-from uuid import UUID
+Workers load what lies there, so nothing else may be called active: another model is put there,
+then ``manage.py model_sync`` runs and the workers start again.
+"""
 
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 
 from accounts.audit import audit_record
-from accounts.models import User
 from diagnosis.inference import ModelIdentity
 from diagnosis.models import ModelVersion
 from fracture_site.common.errors import ConflictError
@@ -44,29 +44,14 @@ def model_version_register(*, model: ModelIdentity, activate: bool = False) -> M
     if created:
         audit_record(actor=None, action="model.register", clinic_id=None, target=row)
     if activate and not row.is_active:
-        _activate(row, actor=None)
+        _activate(row)
     return row
 
 
-@transaction.atomic
-def model_version_activate(*, actor: User, model_version_id: UUID) -> ModelVersion:
-    """Make a registered version the one that the site says it runs.
-
-    Raises:
-        PermissionDenied: ``actor`` does not operate the site.
-    """
-    if not (actor.is_active and actor.is_staff):
-        raise PermissionDenied
-    row = ModelVersion.objects.get(pk=model_version_id)
-    if not row.is_active:
-        _activate(row, actor=actor)
-    return row
-
-
-def _activate(row: ModelVersion, *, actor: User | None) -> None:
+def _activate(row: ModelVersion) -> None:
     # All rows are locked in one order, so that two activations wait for each other.
     list(ModelVersion.objects.select_for_update().order_by("pk"))
     ModelVersion.objects.filter(is_active=True).update(is_active=False)
     ModelVersion.objects.filter(pk=row.pk).update(is_active=True)
     row.is_active = True
-    audit_record(actor=actor, action="model.activate", clinic_id=None, target=row)
+    audit_record(actor=None, action="model.activate", clinic_id=None, target=row)

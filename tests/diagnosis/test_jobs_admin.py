@@ -88,14 +88,14 @@ def test_jobs_cannot_be_edited_or_deleted_here(desk):
     assert status(analysis) == "queued"
 
 
-def test_one_model_version_is_made_active(desk):
-    old, new = ModelVersionFactory(is_active=True), ModelVersionFactory()
+def test_no_model_is_chosen_here_because_workers_run_the_one_in_their_folder(desk):
+    active, other = ModelVersionFactory(is_active=True), ModelVersionFactory()
     url = "admin:diagnosis_modelversion_changelist"
 
-    act(desk, "activate", new, url=url)
-    assert ModelVersion.objects.get(is_active=True) == new
-    act(desk, "activate", old, new, url=url)
-    assert ModelVersion.objects.get(is_active=True) == new
+    act(desk, "activate", other, url=url)
+
+    assert ModelVersion.objects.get(is_active=True) == active
+    assert other.sha256 in desk.get(reverse(url)).content.decode()
 
 
 def test_an_operator_without_membership_sees_no_clinical_row(desk):
@@ -131,6 +131,30 @@ def test_other_clinical_lists_open_for_members(desk, operator, name):
     MembershipFactory(user=operator, clinic=analysis.clinic)
 
     assert desk.get(reverse(f"admin:diagnosis_{name}_changelist")).status_code == 200
+
+
+def test_each_list_of_clinical_rows_is_audited_once(desk, operator):
+    patient = PatientFactory()
+    MembershipFactory(user=operator, clinic=patient.clinic, roles=[Role.CLINIC_ADMIN])
+
+    desk.get(reverse(PATIENTS))
+    desk.get(reverse("admin:diagnosis_study_changelist"), {"status": "ready"})
+
+    with clinic_scope(patient.clinic_id):
+        events = AuditEvent.objects.filter(action="admin.list").order_by("id")
+        assert [(e.actor_id, e.details) for e in events] == [
+            (operator.pk, {"model": "diagnosis.patient"}),
+            (operator.pk, {"model": "diagnosis.study"}),
+        ]
+
+
+def test_a_list_that_is_refused_is_no_look(desk):
+    clinic = PatientFactory().clinic
+
+    assert desk.get(reverse(PATIENTS)).status_code == 403
+
+    with clinic_scope(clinic.pk):
+        assert not AuditEvent.objects.filter(action="admin.list").exists()
 
 
 def test_people_who_do_not_operate_the_site_have_no_desk(client):
