@@ -63,6 +63,7 @@ RESULT: dict[str, Any] = {
     "version": "1",
     "verdict": "definite",
     "probability": 0.94,
+    "probability_of": "highest_image",
     "region": "hand_arm",
     "severity": "",
     "thresholds": THRESHOLDS,
@@ -232,4 +233,11 @@ AUDIT_EVENT: dict[str, Any] = {
     "target": REPORT_ID,
     "patient": PATIENT_ID,
     "details": {"version": 1},
+}
+
+REPORT_ROW: dict[str, Any] = {
+    key: value
+    for key, value in REPORT.items()
+    if key
+    not in {"technique", "comparison", "findings", "impression", "recommendation", "versions"}
 }

@@ -43,15 +43,11 @@ def _findings(result: dict[str, Any], image_ids: list[str]) -> str:
     for number, image_id in enumerate(image_ids, start=1):
         for finding in by_id.get(image_id, {}).get("findings", []):
             sentence = (
-                _("Image %(number)d: fracture marked (probability %(probability)d %%).")
+                _("Image %(number)d: signs of a fracture at the marked place.")
                 if finding["certainty"] == "definite"
-                else _(
-                    "Image %(number)d: suspicion of a fracture (probability %(probability)d %%)."
-                )
+                else _("Image %(number)d: suspicion of a fracture at the marked place.")
             )
-            lines.append(
-                sentence % {"number": number, "probability": round(100 * finding["probability"])}
-            )
+            lines.append(sentence % {"number": number})
     if lines:
         return "\n".join(lines)
     if _all_negative(result, image_ids):
@@ -63,7 +59,7 @@ def _impression(result: dict[str, Any], image_ids: list[str]) -> str:
     if _all_negative(result, image_ids):
         return _("No fracture seen.")
     return {
-        "definite": _("Fracture."),
+        "definite": _("Signs of a fracture."),
         "suspicion": _("Suspicion of a fracture; correlate with the clinical examination."),
     }.get(result.get("verdict", ""), "")
 

@@ -8,6 +8,7 @@ simultaneous signatures win.
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -41,25 +42,41 @@ from fracture_site.common.errors import (
 DRAFT, SIGNED = ReportVersion.Status.DRAFT, ReportVersion.Status.SIGNED
 
 
-@transaction.atomic
 def report_create(*, actor: User, study: Study) -> Report:
     """Return the study's report, made with a prefilled draft when there is none yet."""
+    report, _created = report_start(actor=actor, study=study, texts={})
+    return report
+
+
+@transaction.atomic
+def report_start(*, actor: User, study: Study, texts: Mapping[str, str]) -> tuple[Report, bool]:
+    """Return the study's report and whether it is new; ``texts`` replace the prefilled ones.
+
+    Raises:
+        ConflictError: ``report_exists`` and texts were given, which would be lost.
+    """
     require(user=actor, action=Action.REPORT_WRITE, clinic_id=study.clinic_id)
     locked = Study.objects.select_for_update(of=("self",)).get(pk=study.pk)
     existing = Report.objects.filter(study=locked).first()
+    if existing and texts:
+        raise ConflictError(
+            "report_exists",
+            _("This study has a report. Change its draft instead."),
+            extra={"report": str(existing.pk)},
+        )
     if existing:
-        return existing
+        return existing, False
     report = Report.objects.create(clinic_id=study.clinic_id, study=locked)
-    texts = report_prefill(locked, image_ids=[str(pk) for pk in _image_ids(locked)])
+    prefilled = report_prefill(locked, image_ids=[str(pk) for pk in _image_ids(locked)])
     ReportVersion.objects.create(
         clinic_id=study.clinic_id,
         report=report,
         author=actor,
         basis=report_basis(locked),
-        **texts,
+        **{**prefilled, **texts},
     )
     _audit(actor, "report.create", report, locked)
-    return report
+    return report, True
 
 
 @transaction.atomic

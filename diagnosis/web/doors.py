@@ -10,6 +10,7 @@ from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 
+from accounts.audit import audit_no_clinic
 from accounts.models import Membership, User
 from fracture_site.common.errors import DomainError
 
@@ -33,6 +34,7 @@ def member_required(view: MemberView[P]) -> View[P]:
     @wraps(view)
     def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if getattr(request, "membership", None) is None:
+            audit_no_clinic(request=request)
             return render(request, "diagnosis/no_clinic.html", status=403)
         return view(request, *args, **kwargs)  # type: ignore[arg-type]
 

@@ -24,7 +24,7 @@ def image_rendition(request: MemberRequest, pk: UUID) -> HttpResponseBase:
     """A web-size JPEG of one frame."""
     image = _opened(request, pk, "rendition")
     frame = request.GET.get("frame", "0")
-    if not frame.isdecimal() or int(frame) >= len(image.rendition_keys):
+    if not frame.isdecimal() or len(frame) > 6 or int(frame) >= len(image.rendition_keys):
         raise Http404
     return object_response(key=image.rendition_keys[int(frame)], content_type="image/jpeg")
 

@@ -91,7 +91,7 @@ def report_pdf_file(request: MemberRequest, pk: UUID) -> HttpResponseBase:
     """A signed version as PDF/A, the newest by default."""
     report = report_get(user=request.user, pk=pk)
     number = request.GET.get("version", "")
-    if number and not number.isdecimal():
+    if number and (not number.isdecimal() or len(number) > 5):
         raise Http404
     try:
         version, pdf = report_pdf(

@@ -88,8 +88,8 @@ def test_the_draft_is_prefilled_and_asking_again_gives_the_same_report(doctor, s
     assert report_create(actor=doctor.user, study=study) == first
     draft = first.versions.get()
     assert draft.number == 1
-    assert "fracture marked (probability 90 %)" in draft.findings
-    assert draft.impression == "Fracture."
+    assert "signs of a fracture at the marked place" in draft.findings
+    assert draft.impression == "Signs of a fracture."
 
 
 def test_signing_prints_text_patient_boxes_and_a_number_that_can_be_checked(doctor, study):
@@ -101,7 +101,7 @@ def test_signing_prints_text_patient_boxes_and_a_number_that_can_be_checked(doct
 
     _version, pdf = report_pdf(actor=doctor.user, report=report)
     printed = text_of(pdf)
-    for part in ("Zimmermann-Test", "Fracture.", doctor.user.display_name):
+    for part in ("Zimmermann-Test", "Signs of a fracture.", doctor.user.display_name):
         assert part in printed
     assert version.content_sha256[:8] in printed.replace(" ", "").replace("\n", "")
     assert hashlib.sha256(pdf).hexdigest() == version.pdf_sha256
@@ -159,7 +159,7 @@ def test_the_database_itself_refuses_to_change_a_signed_version(doctor, study, s
     _report, version = sign(doctor, study)
     with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement, [version.pk])
-    assert ReportVersion.objects.get(pk=version.pk).impression == "Fracture."
+    assert ReportVersion.objects.get(pk=version.pk).impression == "Signs of a fracture."
 
 
 def test_an_amendment_is_a_new_version_and_the_old_one_stays(doctor, study):
@@ -307,7 +307,7 @@ def test_a_finding_is_drafted_under_the_number_of_its_image(doctor, study):
     FindingFactory(analysis=AnalysisFactory(succeeded=True, image=second, probability=0.95))
     study_refresh(study_id=study.pk)
     report = report_create(actor=doctor.user, study=study)
-    assert report.versions.get().findings.startswith("Image 2: fracture marked")
+    assert report.versions.get().findings.startswith("Image 2: signs of a fracture")
 
 
 def test_nothing_seen_is_drafted_only_when_every_image_was_assessed(doctor, study):

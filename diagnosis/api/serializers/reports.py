@@ -51,6 +51,33 @@ class ReportVersionSerializer(_VersionSerializer):
     """One text of the report: at most one draft; signed ones never change."""
 
 
+@extend_schema_serializer(examples=[OpenApiExample("Row", examples.REPORT_ROW)])
+class ReportSummarySerializer(_VersionSerializer):
+    """A row of the list: state and people; the texts are read, and audited, one by one."""
+
+    id = serializers.UUIDField(source="report_id", read_only=True)
+    study = serializers.UUIDField(source="report.study_id", read_only=True)
+    version = serializers.IntegerField(source="number", read_only=True)
+    created_at = serializers.DateTimeField(source="report.created_at", read_only=True)
+
+    class Meta(_VersionSerializer.Meta):
+        fields = [
+            "id",
+            "study",
+            "status",
+            "version",
+            "revision",
+            "reason",
+            "author",
+            "signed_by",
+            "signed_at",
+            "verification_hash",
+            "created_at",
+            "updated_at",
+        ]
+        read_only_fields = fields
+
+
 @extend_schema_serializer(examples=[OpenApiExample("Report", examples.REPORT)])
 class ReportSerializer(_VersionSerializer):
     """A study's report: its newest version in full, and what came before."""

@@ -178,6 +178,12 @@ class StudyResultSerializer(serializers.Serializer[Any]):
     version = serializers.CharField(help_text="Version of the rules that made one of many.")
     verdict = serializers.ChoiceField(choices=Verdict.choices)
     probability = serializers.FloatField(allow_null=True, help_text=_PROBABILITY)
+    probability_of = serializers.CharField(
+        help_text=(
+            "What `probability` belongs to. `highest_image`: the highest of the images, calibrated "
+            "for one image; with several views it overstates the probability for the study."
+        )
+    )
     region = serializers.CharField(allow_blank=True)
     severity = serializers.CharField(allow_blank=True)
     thresholds = ThresholdsSerializer()

@@ -2,10 +2,8 @@
 
 from uuid import UUID
 
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpResponse
-from django.utils.translation import gettext as _
 from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -21,6 +19,7 @@ from diagnosis.api.serializers.reports import (
     AmendSerializer,
     ReportCreateSerializer,
     ReportSerializer,
+    ReportSummarySerializer,
     ReportUpdateSerializer,
     SignSerializer,
     VersionQuerySerializer,
@@ -30,17 +29,21 @@ from diagnosis.selectors import report_get, report_list, study_get
 from diagnosis.services.reading import report_open
 from diagnosis.services.reports import (
     report_amend,
-    report_create,
     report_draft_update,
     report_pdf,
     report_sign,
+    report_start,
 )
-from fracture_site.common.errors import ConflictError
 
 _SIGNED = Refusal(409, "already_signed", "The report is signed; amend it instead.")
 _NOT_SIGNED = Refusal(409, "not_signed", "There is no such signed version.")
 _DRAFT_EXISTS = Refusal(409, "draft_exists", "An amendment is already being written.")
 _EXISTS = Refusal(409, "report_exists", "The study has a report and texts were sent; see `report`.")
+_STUDY_CHANGED = Refusal(
+    412,
+    "study_changed",
+    "Patient, images or result changed since the draft was written; read it again and PATCH it.",
+)
 _EMPTY = Refusal(422, "report_empty", "Findings or impression are needed.")
 _NOT_CONFIRMED = Refusal(403, "reauthentication_failed", "The password or code is not right.")
 _NOT_GIVEN = Refusal(403, "reauthentication_required", "Neither password nor code was sent.")
@@ -60,15 +63,15 @@ class ReportViewSet(mixins.ListModelMixin, ClinicViewSet[Report]):
 
     @operation(
         "List reports",
-        "Newest first; `study` finds the report of one study.",
-        responses={200: ReportSerializer(many=True)},
+        "Newest first, without the texts; `study` finds the report of one study.",
+        responses={200: ReportSummarySerializer(many=True)},
         errors=("invalid",),
     )
     def list(self, _request: Request) -> Response:
         """Return a page."""
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         versions = [_newest(report) for report in page or []]
-        return self.get_paginated_response(ReportSerializer(versions, many=True).data)
+        return self.get_paginated_response(ReportSummarySerializer(versions, many=True).data)
 
     @operation(
         "Start a report",
@@ -84,13 +87,9 @@ class ReportViewSet(mixins.ListModelMixin, ClinicViewSet[Report]):
         body.is_valid(raise_exception=True)
         texts = dict(body.validated_data)
         study = study_get(user=self.actor, pk=texts.pop("study"))
-        existed = report_list(user=self.actor).filter(study=study).exists()
-        with transaction.atomic():
-            report = report_create(actor=self.actor, study=study)
-            if texts:
-                self._write_first_texts(report, texts, existed=existed)
+        report, created = report_start(actor=self.actor, study=study, texts=texts)
         address = reverse("api:report-detail", args=[report.pk], request=request)
-        code = status.HTTP_200_OK if existed else status.HTTP_201_CREATED
+        code = status.HTTP_201_CREATED if created else status.HTTP_200_OK
         return self._answer(report.pk, code, Location=address)
 
     @operation(
@@ -137,6 +136,7 @@ class ReportViewSet(mixins.ListModelMixin, ClinicViewSet[Report]):
             _SIGNED,
             "idempotency_key_reused",
             "draft_changed",
+            _STUDY_CHANGED,
             _EMPTY,
             _TOO_MANY,
             "storage",
@@ -185,16 +185,6 @@ class ReportViewSet(mixins.ListModelMixin, ClinicViewSet[Report]):
         number = query.validated_data.get("version")
         version, pdf = report_pdf(actor=self.actor, report=report, number=number)
         return pdf_response(pdf, name=f"report-{report.pk}-{version.number}.pdf")
-
-    def _write_first_texts(self, report: Report, texts: dict[str, str], *, existed: bool) -> None:
-        if existed:
-            raise ConflictError(
-                "report_exists",
-                _("This study has a report. Change its draft instead."),
-                extra={"report": report.pk},
-            )
-        draft = report.versions.get()
-        report_draft_update(actor=self.actor, report=report, revision=draft.revision, **texts)
 
     def _answer(self, pk: UUID, code: int = status.HTTP_200_OK, **headers: str) -> Response:
         version = _newest(report_get(user=self.actor, pk=pk))
