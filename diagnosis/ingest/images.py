@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from diagnosis.ingest.messages import REFUSALS
 from diagnosis.ingest.results import IngestedImage, IngestLimits, Processed, Refusal
-from diagnosis.ingest.sandbox import SandboxUnavailableError, sandbox
+from diagnosis.ingest.sandbox import SandboxBusyError, SandboxUnavailableError, sandbox
 from fracture_site.common.errors import (
     DomainError,
     RefusedInputError,
@@ -58,7 +58,7 @@ def ingest_image(
         RefusedInputError: the file cannot be used; ``code`` is one of
             ``diagnosis.ingest.results.INGEST_CODES``, ``detail`` its translated sentence.
         TooLargeError: the same for ``too_large``.
-        UnavailableError: ``ingest_unavailable``, the file is not to blame.
+        UnavailableError: ``ingest_busy`` or ``ingest_unavailable``, the file is not to blame.
     """
     bounds = limits if limits is not None else limits_from_settings()
     with _descriptor(source) as descriptor:
@@ -70,6 +70,9 @@ def ingest_image(
         digest = _sha256(descriptor, size)
         try:
             result = sandbox.run(descriptor, bounds)
+        except SandboxBusyError as error:
+            sentence = _("Many images are being checked right now. Try again in a minute.")
+            raise UnavailableError("ingest_busy", sentence) from error
         except (SandboxUnavailableError, OSError) as error:
             sentence = _("Images cannot be checked at the moment. Try again in a minute.")
             raise UnavailableError("ingest_unavailable", sentence) from error

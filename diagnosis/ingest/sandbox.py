@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -44,8 +45,16 @@ ENVIRONMENT: Final = {
 }
 ATTEMPTS: Final = 2
 EXTRA_WAIT_SECONDS: Final = 5.0
+# A caller holds a database session that may idle for 120 s. At worst it waits here for
+# SLOT_WAIT_SECONDS + ATTEMPTS * (wall_seconds + EXTRA_WAIT_SECONDS) = 20 + 2 * 35 = 90 s, and
+# then stores the objects; two attempts are only made when the template itself was lost.
+SLOT_WAIT_SECONDS: Final = 20.0
 MAX_AT_ONCE: Final = max(2, os.cpu_count() or 2)
 EXIT_MEMORY: Final = 3
+
+
+class SandboxBusyError(RuntimeError):
+    """Other files occupied all slots for too long; the file is not to blame."""
 
 
 class SandboxUnavailableError(RuntimeError):
@@ -100,9 +109,10 @@ class Sandbox:
             limits: bounds for this file.
 
         Raises:
+            SandboxBusyError: no slot became free in time.
             SandboxUnavailableError: no process could be started or reached.
         """
-        with self._slots:
+        with self._slot():
             for _ in range(ATTEMPTS):
                 answer = os.memfd_create("answer", os.MFD_CLOEXEC)
                 try:
@@ -112,6 +122,16 @@ class Sandbox:
                 finally:
                     os.close(answer)
         raise SandboxUnavailableError
+
+    @contextlib.contextmanager
+    def _slot(self) -> Iterator[None]:
+        slots = self._slots
+        if not slots.acquire(timeout=SLOT_WAIT_SECONDS):
+            raise SandboxBusyError
+        try:
+            yield
+        finally:
+            slots.release()
 
     def _run_once(self, source: int, answer: int, limits: IngestLimits) -> dict[str, float] | None:
         """Return how the child ended; None when the template is gone or mute."""

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import threading
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from django.conf import settings
 from pydicom.uid import JPEG2000Lossless
 
 from diagnosis.ingest.images import IngestLimits, ingest_image, warm_up
@@ -22,7 +24,13 @@ from diagnosis.ingest.results import (
     pack,
     unpack,
 )
-from diagnosis.ingest.sandbox import Sandbox, sandbox
+from diagnosis.ingest.sandbox import (
+    ATTEMPTS,
+    EXTRA_WAIT_SECONDS,
+    SLOT_WAIT_SECONDS,
+    Sandbox,
+    sandbox,
+)
 from diagnosis.ingest.work import process
 from fracture_site.common.errors import DomainError
 from ml.data.synthetic import to_png
@@ -52,6 +60,26 @@ def slow() -> bytes:
     noise = np.random.default_rng(1).integers(0, 255, (1000, 1000), dtype=np.uint8)
     data = compressed(noise, JPEG2000Lossless)
     return with_stream(data, first_stream(data), frames=60)
+
+
+def test_a_queue_of_uploads_does_not_wait_for_ever(monkeypatch):
+    """Each waits inside a transaction, which may not idle for longer than two minutes."""
+    full = threading.BoundedSemaphore(1)
+    full.acquire()
+    monkeypatch.setattr(sandbox, "_slots", full)
+    monkeypatch.setattr("diagnosis.ingest.sandbox.SLOT_WAIT_SECONDS", 0.01)
+    data = to_png(np.zeros((128, 128), dtype=np.uint8))
+    assert outcome(data) == "ingest_busy"
+    full.release()
+    assert outcome(data) == "accepted"
+    assert full.acquire(blocking=False)  # the slot was given back
+
+
+def test_the_longest_way_through_stays_below_the_idle_limit_of_a_transaction():
+    options = settings.DATABASES["default"]["OPTIONS"]["options"]
+    (idle_ms,) = re.findall(r"idle_in_transaction_session_timeout=(\d+)", options)
+    longest = SLOT_WAIT_SECONDS + ATTEMPTS * (LIMITS.wall_seconds + EXTRA_WAIT_SECONDS)
+    assert longest + 20 < int(idle_ms) / 1000  # the rest is for storing the objects
 
 
 def template_pid() -> int:
