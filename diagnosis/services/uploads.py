@@ -53,7 +53,7 @@ def image_upload(*, actor: User, study: Study, data: bytes) -> UploadOutcome:
         TooLargeError: ``too_large``.
         ConflictError: ``study_full``; ``image_in_other_study`` (``extra`` names ``image`` and
             ``study``); ``sop_instance_conflict``: other bytes under a DICOM identity in use.
-        UnavailableError: ``storage`` or ``ingest_unavailable``; nothing was kept.
+        UnavailableError: ``storage``, ``ingest_busy`` or ``ingest_unavailable``; nothing was kept.
     """
     require(user=actor, action=Action.IMAGE_UPLOAD, clinic_id=study.clinic_id)
     if len(data) > settings.INGEST_MAX_BYTES:
@@ -98,7 +98,6 @@ def _image_create(
         target=image,
         patient_id=locked.patient_id,
         study=str(locked.pk),
-        sha256=image.sha256,
     )
     return UploadOutcome(image=image, created=True)
 
