@@ -6,8 +6,9 @@ from uuid import UUID
 from django.http import HttpRequest
 
 from accounts.models import AuditEvent, Membership, User
-from accounts.policy import ActionDeniedError
 from fracture_site.common.models import UUIDModel
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 
 
 def audit_record(
@@ -39,19 +40,25 @@ def audit_record(
     )
 
 
-def audit_denial(*, request: HttpRequest, error: ActionDeniedError) -> None:
+def audit_denial(*, request: HttpRequest, action: str) -> None:
     """Remember that a person was refused an action.
 
     The event is not written here: whatever the request did before the refusal
     is rolled back, and the event must not go with it. ``ClinicScopeMiddleware``
     writes it afterwards, in a transaction of its own.
     """
-    denials_of(request).append(error)
+    denials_of(request).append(action)
 
 
-def denials_of(request: HttpRequest) -> list[ActionDeniedError]:
+def audit_no_clinic(*, request: HttpRequest) -> None:
+    """Remember that somebody without a clinic tried to change something."""
+    if request.method not in SAFE_METHODS and isinstance(request.user, User):
+        audit_denial(request=request, action="clinic.enter")
+
+
+def denials_of(request: HttpRequest) -> list[str]:
     """Return what this request was refused so far."""
-    denials: list[ActionDeniedError] = request.__dict__.setdefault("_audit_denials", [])
+    denials: list[str] = request.__dict__.setdefault("_audit_denials", [])
     return denials
 
 
@@ -59,10 +66,10 @@ def audit_denials_write(*, request: HttpRequest) -> None:
     """Append the remembered refusals; call it within the scope of the request's clinic."""
     actor = request.user
     membership: Membership | None = getattr(request, "membership", None)
-    for error in denials_of(request):
+    for action in denials_of(request):
         audit_record(
             actor=actor if isinstance(actor, User) else None,
-            action=error.action,
+            action=action,
             clinic_id=membership.clinic_id if membership else None,
             outcome=AuditEvent.Outcome.DENIED,
         )

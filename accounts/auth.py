@@ -11,6 +11,7 @@ from allauth.account.models import EmailAddress
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from django.http import HttpRequest
 
+from accounts.attempts import confirmation_begin
 from accounts.audit import audit_record
 from accounts.models import AuditEvent, Invitation, User
 from accounts.selectors import address_is_known, invitation_usable, membership_current
@@ -35,6 +36,8 @@ def _is_new_here(invitation: Invitation | None) -> bool:
 
 class InvitationOnlyAdapter(DefaultAccountAdapter):
     """Sign-up needs an invitation; what happens at the door is written to the audit trail."""
+
+    _confirming: User | None = None
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Return whether the visitor came through an invitation."""
@@ -104,6 +107,18 @@ class InvitationOnlyAdapter(DefaultAccountAdapter):
             super().send_notification_mail(template_prefix, user, *args, **kwargs)
         except (SMTPException, OSError):  # the change itself is made and stays
             logger.exception("notification not sent", extra={"code": "mail_unavailable"})
+
+    def reauthenticate(self, user: User, password: str) -> bool:
+        """Check the password of somebody who is signed in."""
+        self._confirming = user
+        return bool(super().reauthenticate(user, password))
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Count an attempt: to sign in by address, to confirm by person."""
+        if self._confirming is None:
+            super().pre_authenticate(request, **credentials)
+        else:
+            self._login_failed_rl_usage = confirmation_begin(self._confirming)
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:  # noqa: ARG002
         """Count by address alone: by default each spelling of the Host header counts anew."""

@@ -7,10 +7,12 @@ from typing import Any
 
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.base import forms as allauth_forms
+from allauth.mfa.models import Authenticator
 from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
+from accounts.attempts import confirmation_begin
 from accounts.audit import audit_record
 from accounts.models import AuditEvent
 
@@ -46,7 +48,22 @@ class ReauthenticateForm(allauth_forms.ReauthenticateForm):
 
     def clean_code(self) -> Any:
         """Record a wrong code."""
-        return _audited(self, super().clean_code, "auth.reauthentication")
+        return _audited(self, self._checked_code, "auth.reauthentication")
+
+    def _checked_code(self) -> str:
+        """Return a right code; attempts count together with those of the password."""
+        attempt = confirmation_begin(self.user)
+        code: str = self.cleaned_data["code"]
+        # Passkeys cannot check typed codes.
+        factors = Authenticator.objects.filter(user=self.user)
+        for factor in factors.exclude(type=Authenticator.Type.WEBAUTHN):
+            if factor.wrap().validate_code(code):
+                factor.user = self.user
+                self.authenticator = factor
+                attempt.rollback()
+                return code
+        error: Any = EncryptingMFAAdapter().validation_error("incorrect_code")
+        raise error
 
 
 def _audited(form: Any, clean: Any, action: str) -> Any:

@@ -1,5 +1,7 @@
 """Who is asking, and for which clinic: sessions, API tokens, the current clinic, denials."""
 
+import logging
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from django.conf import settings
 from django.contrib.auth import logout
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.views import redirect_to_login
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -20,16 +23,25 @@ from django.shortcuts import resolve_url
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
+from redis.exceptions import RedisError
 
-from accounts.audit import audit_denial, audit_denials_write, audit_record, denials_of
-from accounts.models import Membership, User
+from accounts.audit import (
+    SAFE_METHODS,
+    audit_denial,
+    audit_denials_write,
+    audit_record,
+    denials_of,
+)
+from accounts.models import ApiToken, Membership, User
 from accounts.policy import ActionDeniedError
+from accounts.reauthentication import attempts_unavailable
 from accounts.selectors import membership_current, token_find
 from accounts.services import SESSION_KEY, token_touch
 from accounts.tenancy import clinic_scope
 from fracture_site.common.answers import error_response, is_api
 from fracture_site.common.errors import DomainError
 
+logger = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 SIGNED_IN_KEY = "signed_in_at"
 SEEN_KEY = "seen_at"
@@ -37,7 +49,7 @@ TOKEN_PATHS = ("/api/",)
 # These answer while the database does not.
 UNSCOPED_PATHS = ("/healthz", "/readyz")
 ABANDONED = "_abandoned"
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
+RETRY_AFTER_S = "10"
 
 
 class SessionLifetimeMiddleware:
@@ -122,9 +134,11 @@ class ApiTokenMiddleware:
 
 
 class UploadMiddleware:
-    """Take a form with files in before the transaction opens, and refuse one that is too large.
+    """Bound every body by its length, and take uploads in before the transaction opens.
 
-    A phone on a bad line may need minutes; a transaction must not wait for it.
+    A phone on a bad line may need minutes; a transaction must not wait for it. Only
+    ``settings.UPLOAD_PATHS`` take files, and only from people and programs that are known:
+    nobody else makes the server read more than a form.
     """
 
     FORM_OVERHEAD = 2**20
@@ -133,17 +147,35 @@ class UploadMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Read the body, or answer 413."""
-        if request.method == "POST" and request.content_type == "multipart/form-data":
-            length = request.headers.get("Content-Length", "")
-            limit = settings.INGEST_MAX_BYTES + self.FORM_OVERHEAD
-            if length.isdecimal() and int(length) > limit:
-                return error_response(request, 413, "too_large", _("This file is too large."))
+        """Read an upload; answer 413, or send to sign-in, without reading."""
+        takes_files = request.method == "POST" and any(
+            re.fullmatch(path, request.path_info) for path in settings.UPLOAD_PATHS
+        )
+        limit = settings.INGEST_MAX_BYTES if takes_files else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if _body_length(request) > limit + self.FORM_OVERHEAD:
+            detail = _("This file is too large.") if takes_files else _("This is too much at once.")
+            return error_response(request, 413, "too_large", detail)
+        if not takes_files:
+            return self.get_response(request)
+        if not isinstance(request.user, User):  # the forgery check would read the body
+            if is_api(request):
+                return self.get_response(request)  # 401, before any parser runs
+            return redirect_to_login(request.get_full_path())
+        token: ApiToken | None = getattr(request, "api_token", None)
+        if token is None or token.scope == ApiToken.Scope.WRITE:
             try:
                 _read = request.POST
             except UnreadablePostError:  # the sender went away
                 return HttpResponse(status=400)
         return self.get_response(request)
+
+
+def _body_length(request: HttpRequest) -> int:
+    """Return how much of the body can be read; Django takes an odd length for none, too."""
+    try:
+        return int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        return 0
 
 
 class ClinicScopeMiddleware:
@@ -178,6 +210,8 @@ class ClinicScopeMiddleware:
         if denials_of(request):
             with clinic_scope(clinic_id):
                 audit_denials_write(request=request)
+        if response.status_code == 503 and not response.has_header("Retry-After"):
+            response["Retry-After"] = RETRY_AFTER_S
         if isinstance(request.user, User) and not response.has_header("Cache-Control"):
             # The next person at this computer must not page back into it.
             response["Cache-Control"] = "private, no-store"
@@ -190,7 +224,10 @@ class ClinicScopeMiddleware:
         if isinstance(exception, Http404 | PermissionDenied):
             setattr(request, ABANDONED, True)
         if isinstance(exception, ActionDeniedError):
-            audit_denial(request=request, error=exception)
+            audit_denial(request=request, action=exception.action)
+        if isinstance(exception, RedisError):  # sign-in: allauth counts attempts in the cache
+            logger.error("attempts cannot be counted", extra={"code": type(exception).__name__})
+            exception = attempts_unavailable()
         if isinstance(exception, DomainError):
             detail = str(exception.detail or exception.code)
             return error_response(request, exception.http_status, exception.code, detail)

@@ -10,10 +10,11 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from redis.exceptions import RedisError
 
 from accounts.mfa import ReauthenticateForm
 from accounts.models import User
-from fracture_site.common.errors import DomainError
+from fracture_site.common.errors import DomainError, UnavailableError
 
 
 class ReauthenticationError(DomainError):
@@ -23,7 +24,7 @@ class ReauthenticationError(DomainError):
 
 
 class TooManyAttemptsError(DomainError):
-    """Sign-in and this share one limit of wrong attempts (HTTP 429)."""
+    """All ways to confirm share one limit of wrong attempts (HTTP 429)."""
 
     http_status = 429
 
@@ -48,20 +49,21 @@ def credentials_confirm(
         ReauthenticationError: ``reauthentication_required`` when nothing was given,
             ``reauthentication_failed`` when it is wrong.
         TooManyAttemptsError: ``too_many_attempts``.
+        UnavailableError: ``attempts_unavailable``: without the cache nobody counts them.
     """
     http_request: HttpRequest = getattr(request, "_request", request)
     user = http_request.user
     if not isinstance(user, User) or not user.is_active:
         raise _required()
-    if password:
-        confirmed = _password_is_right(user, password)
-    elif otp:
-        confirmed = _code_is_right(user, otp)
-    elif recently_confirmed(http_request):
-        return
-    else:
+    if not password and not otp:
+        if recently_confirmed(http_request):
+            return
         raise _required()
-    if not confirmed:
+    try:
+        right = _password_is_right(user, password) if password else _code_is_right(user, otp or "")
+    except RedisError as error:
+        raise attempts_unavailable() from error
+    if not right:
         raise ReauthenticationError(
             "reauthentication_failed", _("The password or code is not right.")
         )
@@ -113,6 +115,14 @@ def _code_is_right(user: User, otp: str) -> bool:
     if "too_many_login_attempts" in codes:
         raise _too_many()
     return False
+
+
+def attempts_unavailable() -> UnavailableError:
+    """Return the answer to every password and code while attempts cannot be counted."""
+    return UnavailableError(
+        "attempts_unavailable",
+        _("Passwords and codes cannot be checked at the moment. Please try again in a minute."),
+    )
 
 
 def _required() -> ReauthenticationError:

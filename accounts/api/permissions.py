@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
+from accounts.audit import audit_denial, audit_no_clinic
 from accounts.models import ApiToken, User
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ class ClinicMember(BasePermission):
     """Signed in, with an active membership; unsafe methods need a token of scope write.
 
     What a member may do is decided by ``accounts.policy`` inside the services.
+    Refused changes are audited.
     """
 
     def has_permission(self, request: Request, view: "APIView") -> bool:  # noqa: ARG002
@@ -22,8 +24,11 @@ class ClinicMember(BasePermission):
         if not isinstance(request.user, User) or not request.user.is_active:
             return False
         if getattr(request._request, "membership", None) is None:
+            audit_no_clinic(request=request._request)
             return False
         token = request.auth
-        if isinstance(token, ApiToken) and request.method not in SAFE_METHODS:
-            return token.scope == ApiToken.Scope.WRITE
+        reads_only = isinstance(token, ApiToken) and token.scope != ApiToken.Scope.WRITE
+        if reads_only and request.method not in SAFE_METHODS:
+            audit_denial(request=request._request, action="token.write")
+            return False
         return True

@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 
+from accounts.audit import audit_no_clinic
 from accounts.models import Membership, User
 from accounts.policy import Action, require
 from accounts.reauthentication import session_is_fresh
@@ -33,6 +34,7 @@ def member_required(
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             membership = getattr(request, "membership", None)
             if membership is None:
+                audit_no_clinic(request=request)
                 return render(request, "accounts/no_clinic.html", status=403)
             if action is not None:
                 require(user=actor_of(request), action=action, clinic_id=membership.clinic_id)

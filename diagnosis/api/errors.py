@@ -49,7 +49,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if isinstance(error, DomainError):
         return _domain_answer(error)
     if isinstance(error, ActionDeniedError):
-        audit_denial(request=context["request"]._request, error=error)
+        audit_denial(request=context["request"]._request, action=error.action)
         error = exceptions.PermissionDenied(_("Your roles in this clinic do not allow this."))
     if isinstance(error, SuspiciousOperation):
         error = BodyTooLarge() if isinstance(error, RequestDataTooBig) else exceptions.ParseError()

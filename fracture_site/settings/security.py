@@ -36,8 +36,11 @@ ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_EMAIL_NOTIFICATIONS = True  # tell people about changes of their account
 ACCOUNT_RATE_LIMITS = {
-    # By all doors together: sign-in, signature and re-authentication, each second factor too.
+    # Sign-in, by address and by second factor: anybody who knows an address can use this up.
     "login_failed": f"{env_str('LOGIN_FAILED_RATE_PER_ADDRESS', '10/m/ip')},5/300s/key",
+    # Whoever is signed in and confirms it, for a signature or a change of the account, by
+    # password and code together: counted apart, so that no outsider can keep a doctor from signing.
+    "confirmation": "5/300s/key",
 }
 ALLAUTH_TRUSTED_PROXY_COUNT = env_int("TRUSTED_PROXY_COUNT", default=0)
 MFA_ADAPTER = "accounts.mfa.EncryptingMFAAdapter"

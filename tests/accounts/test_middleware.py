@@ -1,5 +1,6 @@
 """One transaction a request, in one clinic; what goes wrong leaves nothing but its trace."""
 
+import io
 import json
 from uuid import uuid4
 
@@ -23,6 +24,16 @@ def client(doctor) -> Client:
     client = Client(raise_request_exception=False)
     client.force_login(doctor.user)
     return client
+
+
+class CountingStream(io.BytesIO):
+    """A body that knows whether somebody read it."""
+
+    was_read = False
+
+    def read(self, *args):
+        self.was_read = True
+        return super().read(*args)
 
 
 def trace() -> bool:
@@ -178,6 +189,34 @@ class TestTwoClinics:
         assert client.post("/test/where").json()["scope"] == str(other.clinic_id)
 
 
+class TestRefusedChanges:
+    """Also what no view decides is audited, once."""
+
+    def test_a_change_with_a_token_that_may_only_read(self, doctor):
+        token = ApiTokenFactory(membership=doctor, scope="read")
+        headers = {"authorization": f"Token {token.secret}"}
+        assert Client().get("/api/v1/patients/", headers=headers).status_code == 200
+        assert denials(doctor.clinic_id) == []
+        assert Client().post("/api/v1/patients/", headers=headers).status_code == 403
+        (event,) = denials(doctor.clinic_id)
+        assert (event.action, event.token_id) == ("token.write", token.pk)
+        assert event.clinic_id == doctor.clinic_id
+
+    @pytest.mark.parametrize("url", ["/api/v1/patients/", "/patients/new/", "/tokens/"])
+    def test_a_change_by_somebody_without_clinic(self, url):
+        client, user = Client(), UserFactory()
+        client.force_login(user)
+        assert client.get(url).status_code == 403
+        assert denials(None) == []
+        assert client.post(url).status_code == 403
+        (event,) = denials(None)
+        assert (event.action, event.actor, event.clinic_id) == ("clinic.enter", user, None)
+
+    def test_what_nobody_sends_is_not(self):
+        assert Client().post("/api/v1/patients/").status_code == 401
+        assert denials(None) == []
+
+
 class TestTokenAndSession:
     def test_a_token_request_neither_reads_nor_changes_the_session(self, client, doctor, stranger):
         token = ApiTokenFactory(membership=stranger)
@@ -213,18 +252,91 @@ class TestTokenAndSession:
         assert (event.actor, event.token_id) == (doctor.user, token.pk)
 
 
-class TestUploads:
-    def test_a_form_that_is_too_large_is_refused_before_it_is_read(self, client, settings):
-        settings.INGEST_MAX_BYTES = 1000
-        body = b"x" * (2**20 + 2000)
-        answer = client.generic(
-            "POST", "/api/test/ok", body, content_type="multipart/form-data; boundary=b"
-        )
-        assert answer.status_code == 413
-        assert answer.json()["code"] == "too_large"
+PAGE_UPLOAD = f"/studies/{uuid4()}/upload/"
+API_UPLOAD = f"/api/v1/studies/{uuid4()}/images/"
+MULTIPART = "multipart/form-data; boundary=b"
+JSON = "application/json"
+
+
+class TestBodies:
+    """What the server reads, and for whom."""
+
+    @pytest.fixture
+    def send(self):
+        """Return a function that posts a body and says whether any of it was read."""
+
+        def send(client, url, size, *, content_type=MULTIPART, method="POST", **extra):
+            part = b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
+            stream = CountingStream(part + b"x" * min(size, 1000) + b"\r\n--b--\r\n")
+            environ = {
+                "wsgi.input": stream, "CONTENT_LENGTH": str(size), "CONTENT_TYPE": content_type,
+            }  # fmt: skip
+            answer = client.generic(method, url, **environ | extra)
+            return answer, stream.was_read
+
+        return send
+
+    @pytest.mark.parametrize("url", [PAGE_UPLOAD, API_UPLOAD])
+    def test_an_upload_over_the_limit_is_refused_unread_whoever_sends_it(
+        self, client, send, settings, url
+    ):
+        for sender in (client, Client()):
+            answer, was_read = send(sender, url, settings.INGEST_MAX_BYTES + 2**20 + 1)
+            assert (answer.status_code, was_read) == (413, False)
+
+    @pytest.mark.parametrize("content_type", [MULTIPART, JSON, "application/octet-stream", ""])
+    @pytest.mark.parametrize(
+        ("method", "url"),
+        [
+            ("POST", "/accounts/login/"),
+            ("POST", "/studies/new/"),
+            ("POST", "/api/test/ok"),
+            ("POST", "/no/such/page"),
+            ("POST", f"/x{PAGE_UPLOAD}"),
+            ("PUT", API_UPLOAD),
+            ("GET", PAGE_UPLOAD),
+        ],
+    )
+    def test_everywhere_else_only_forms_fit(self, client, send, method, url, content_type):
+        for sender in (client, Client(enforce_csrf_checks=True)):
+            answer, was_read = send(
+                sender, url, 7 * 2**20, method=method, content_type=content_type
+            )
+            assert (answer.status_code, was_read) == (413, False)
+            if url.startswith("/api/"):
+                assert answer.json()["code"] == "too_large"
+
+    def test_an_upload_of_nobody_is_answered_unread(self, send):
+        nobody = Client(enforce_csrf_checks=True)
+        answer, was_read = send(nobody, PAGE_UPLOAD, 50 * 2**20)
+        assert (answer.status_code, was_read) == (302, False)
+        assert answer["Location"].startswith("/accounts/login/")
+        for headers in ({}, {"HTTP_AUTHORIZATION": "Token fs_wrong"}):
+            answer, was_read = send(nobody, API_UPLOAD, 50 * 2**20, **headers)
+            assert (answer.status_code, was_read) == (401, False)
+
+    def test_an_upload_with_a_token_that_may_only_read_is_answered_unread(self, send, doctor):
+        token = ApiTokenFactory(membership=doctor, scope="read")
+        headers = {"HTTP_AUTHORIZATION": f"Token {token.secret}"}
+        answer, was_read = send(Client(), API_UPLOAD, 1000, **headers)
+        assert (answer.status_code, was_read) == (403, False)
+
+    def test_uploads_of_members_are_read(self, client, send, doctor):
+        token = ApiTokenFactory(membership=doctor)
+        headers = {"HTTP_AUTHORIZATION": f"Token {token.secret}"}
+        assert send(client, PAGE_UPLOAD, 1000)[1]
+        assert send(Client(), API_UPLOAD, 1000, **headers)[1]
+
+    @pytest.mark.parametrize("length", ["-1", "many", "9" * 5000, ""])
+    def test_a_length_that_is_none_breaks_nothing(self, client, send, length):
+        for url in (PAGE_UPLOAD, "/test/ok", "/accounts/login/"):
+            answer, _read = send(client, url, 10, CONTENT_LENGTH=length)
+            assert answer.status_code < 500
 
     def test_a_broken_form_is_a_bad_request(self, client):
-        answer = client.generic("POST", "/test/ok", b"nonsense", content_type="multipart/form-data")
+        answer = client.generic(
+            "POST", PAGE_UPLOAD, b"nonsense", content_type="multipart/form-data"
+        )
         assert answer.status_code == 400
 
     def test_json_passes(self, client):

@@ -85,12 +85,48 @@ def test_the_password_of_somebody_else_does_not(sign, admin):
     assert sign(password="somebody-elses-password") == (403, "reauthentication_failed")
 
 
-def test_guessing_is_limited_together_with_sign_in(sign, doctor):
-    for _ in range(3):
+def test_an_outsider_who_guesses_at_sign_in_does_not_keep_the_doctor_from_signing(sign, doctor):
+    for _ in range(6):
+        answer = Client().post(
+            reverse("account_login"), {"login": doctor.user.email, "password": "wrong"}
+        )
+    assert "Too many" in answer.content.decode()
+    assert sign(password=PASSWORD) == (200, "signed")
+
+
+def test_guessing_with_a_stolen_session_is_limited(sign, doctor):
+    for _ in range(5):
         assert sign(password="wrong") == (403, "reauthentication_failed")
-    for _ in range(2):
-        Client().post(reverse("account_login"), {"login": doctor.user.email, "password": "wrong"})
     assert sign(password=PASSWORD) == (429, "too_many_attempts")
+    with time_machine.travel(timezone.now() + timedelta(seconds=301)):
+        assert sign(password="wrong") == (403, "reauthentication_failed")
+
+
+def test_right_passwords_do_not_use_the_limit_up(sign):
+    for _ in range(7):
+        assert sign(password=PASSWORD) == (200, "signed")
+
+
+def test_all_ways_to_confirm_count_together(doctor, sign_in):
+    """Password and code, pages and API: not five attempts each."""
+    client = sign_in(doctor.user)
+    totp.TOTP.activate(doctor.user, SECRET)
+    for _ in range(2):
+        client.post("/test/sign", {"password": "wrong"})
+        client.post(reverse("account_reauthenticate"), {"password": "wrong"})
+    client.post(reverse("mfa_reauthenticate"), {"code": "not-one"})
+    headers = {"authorization": f"Token {ApiTokenFactory(membership=doctor).secret}"}
+    answer = client.post("/api/test/sign", {"password": PASSWORD}, headers=headers)
+    assert answer.json()["code"] == "too_many_attempts"
+    answer = client.post(reverse("mfa_reauthenticate"), {"code": code()})
+    assert "Too many" in answer.content.decode()
+
+
+def test_somebody_elses_attempts_do_not_count(sign, admin, sign_in):
+    client = sign_in(admin.user)
+    for _ in range(6):
+        client.post("/test/sign", {"password": "wrong"})
+    assert sign(password=PASSWORD) == (200, "signed")
 
 
 @pytest.mark.usefixtures("steady_clock")
