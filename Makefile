@@ -10,6 +10,8 @@ IMAGES ?= $(wildcard ../shared/data/fracatlas/images)
 TLS ?=
 DATA ?= var/demo
 TEST_DATA ?= var/test
+CHAOS_UPLOADS ?= 200
+CHAOS_KILLS ?= 5
 SOURCES := accounts diagnosis fracture_site ml tests manage.py
 
 .PHONY: help
@@ -34,6 +36,10 @@ demo-reset: .venv/installed ## Remove all demo data
 test: .venv/installed-dev ## Run all tests with coverage
 	@exec $(BIN)/python -m fracture_site.embedded run --data "$(TEST_DATA)" --throwaway -- \
 		$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),--cov --cov-report=term:skip-covered)
+
+.PHONY: chaos
+chaos: .venv/installed-dev ## Kill workers and empty the broker for minutes (CHAOS_UPLOADS, CHAOS_KILLS)
+	@CHAOS_UPLOADS="$(CHAOS_UPLOADS)" CHAOS_KILLS="$(CHAOS_KILLS)" $(MAKE) test ARGS="tests/chaos -v"
 
 .PHONY: lint
 lint: .venv/installed-dev ## Check style and formatting
