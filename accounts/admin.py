@@ -17,14 +17,27 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import audit_record
 from accounts.models import ApiToken, AuditEvent, Clinic, Invitation, Membership, Role, User
-from accounts.services import clinic_create, member_grant, member_override, token_override_revoke
+from accounts.selectors import clinic_name_is_taken
+from accounts.services import (
+    BREAK_GLASS_MAX_HOURS,
+    BreakGlassReason,
+    clinic_create,
+    member_break_glass,
+    member_grant,
+    member_override,
+    token_override_revoke,
+)
 from accounts.tenancy import clinic_scope
 from accounts.web.access import actor_of
+from accounts.web.forms import RolesForm, add_domain_error
+from fracture_site.common.errors import DomainError
 
 # These would change who can sign in, unaudited: their owners do that in their own accounts.
 for model in (
@@ -78,6 +91,29 @@ class NewClinicForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Clinic
         fields = ["name", "address", "time_zone", "intended_use"]
+
+    def clean_name(self) -> str:
+        """Refuse a second clinic of the name: the administrator would mix them up."""
+        name = str(self.cleaned_data["name"])
+        if clinic_name_is_taken(name=name):
+            raise forms.ValidationError(_("There is a clinic of this name already."))
+        return name
+
+
+class BreakGlassForm(RolesForm):
+    """Who needs which clinic's records, why, and for how long."""
+
+    person = forms.ModelChoiceField(
+        label=_("Person"), queryset=User.objects.filter(is_active=True, is_staff=True)
+    )
+    clinic = forms.ModelChoiceField(
+        label=_("Clinic"), queryset=Clinic.objects.filter(is_active=True)
+    )
+    reason = forms.ChoiceField(label=_("Reason"), choices=[("", "---"), *BreakGlassReason.choices])
+    hours = forms.IntegerField(
+        label=_("Hours"), min_value=1, max_value=BREAK_GLASS_MAX_HOURS, initial=1
+    )
+    field_order = ("person", "clinic", "roles", "reason", "hours")
 
 
 @admin.register(Clinic)
@@ -162,17 +198,43 @@ class UserAdmin(OperationsAdmin):
 
 @admin.register(Membership)
 class MembershipAdmin(OperationsAdmin):
-    """Placing a person in a clinic: the way to clinical data, also for a site administrator."""
+    """Placing a person in a clinic; break-glass access, which ends by itself."""
 
-    list_display = ["user", "clinic", "roles", "is_active"]
+    list_display = ["user", "clinic", "roles", "is_active", "expires_at"]
     list_filter = ["is_active", "clinic"]
     search_fields = ["user__email"]
     autocomplete_fields = ["user", "clinic"]
-    fields = ["user", "clinic", "roles", "is_active"]
+    fields = ["user", "clinic", "roles", "is_active", "expires_at"]
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the page of break-glass access."""
+        view = self.admin_site.admin_view(self.break_glass)
+        name = "accounts_membership_break_glass"
+        return [path("break-glass/", view, name=name), *super().get_urls()]
+
+    def break_glass(self, request: HttpRequest) -> HttpResponse:
+        """Open a clinic's records to a site administrator for hours."""
+        form = BreakGlassForm(request.POST or None, initial={"person": request.user.pk})
+        if form.is_valid():
+            data = form.cleaned_data
+            try:
+                member_break_glass(
+                    actor=actor_of(request), user=data["person"], clinic_id=data["clinic"].pk,
+                    roles=data["roles"], reason=data["reason"], hours=data["hours"],
+                )  # fmt: skip
+            except DomainError as error:
+                add_domain_error(form, error)
+            else:
+                messages.success(request, _("Access is open. The clinic sees it and why."))
+                return redirect("admin:accounts_membership_changelist")
+        context = self.admin_site.each_context(request) | {
+            "form": form, "title": _("Break-glass access"), "opts": self.opts,
+        }  # fmt: skip
+        return render(request, "admin/accounts/membership/break_glass.html", context)
 
     def get_readonly_fields(self, _request: HttpRequest, obj: Any = None) -> list[str]:
         """Fix the person and the clinic of a membership that exists."""
-        return ["user", "clinic"] if obj else ["is_active"]
+        return ["user", "clinic", "expires_at"] if obj else ["is_active", "expires_at"]
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Offer the roles as boxes."""

@@ -11,6 +11,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from fracture_site.common.models import UUIDModel
@@ -19,7 +20,7 @@ from fracture_site.common.models import UUIDModel
 class Clinic(UUIDModel):
     """The tenant: every clinical row carries its clinic."""
 
-    name = models.CharField(_("name"), max_length=200, unique=True)
+    name = models.CharField(_("name"), max_length=200)
     address = models.TextField(_("address"), blank=True)
     time_zone = models.CharField(_("time zone"), max_length=60, default="UTC")
     intended_use = models.CharField(
@@ -105,13 +106,25 @@ def _roles_field() -> "ArrayField[list[str], list[str]]":
     )
 
 
+def membership_in_force(prefix: str = "") -> Q:
+    """Return the condition of memberships that give rights now; ``prefix`` leads to them."""
+    endless = Q(**{f"{prefix}expires_at__isnull": True})
+    return Q(**{f"{prefix}is_active": True}) & (
+        endless | Q(**{f"{prefix}expires_at__gt": timezone.now()})
+    )
+
+
 class Membership(UUIDModel):
-    """A person's place in one clinic, with one or more roles."""
+    """A person's place in one clinic, with one or more roles.
+
+    One with ``expires_at`` is break-glass access: it ends by itself.
+    """
 
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="memberships")
     clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="memberships")
     roles = _roles_field()
     is_active = models.BooleanField(_("active"), default=True)
+    expires_at = models.DateTimeField(_("break-glass access until"), null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -127,6 +140,11 @@ class Membership(UUIDModel):
 
     def __str__(self) -> str:
         return f"{self.user_id} in {self.clinic_id}"
+
+    @property
+    def is_in_force(self) -> bool:
+        """Whether the membership gives rights now."""
+        return self.is_active and (self.expires_at is None or self.expires_at > timezone.now())
 
     @property
     def role_names(self) -> list[str]:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
 
-from accounts.models import Membership, Role, User
+from accounts.models import Membership, Role, User, membership_in_force
 
 
 class Action(StrEnum):
@@ -77,9 +77,9 @@ def allowed_actions(*, user: User, clinic_id: UUID) -> frozenset[Action]:
     """
     roles = (
         Membership.objects.filter(
+            membership_in_force(),
             user=user,
             clinic_id=clinic_id,
-            is_active=True,
             user__is_active=True,
             clinic__is_active=True,
         )

@@ -8,7 +8,15 @@ from allauth.account.models import EmailAddress
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from accounts.models import ApiToken, AuditEvent, Invitation, Membership, User
+from accounts.models import (
+    ApiToken,
+    AuditEvent,
+    Clinic,
+    Invitation,
+    Membership,
+    User,
+    membership_in_force,
+)
 
 
 def secret_hash(secret: str) -> str:
@@ -22,9 +30,9 @@ def token_find(*, secret: str) -> ApiToken | None:
         ApiToken.objects.select_related("membership__user", "membership__clinic")
         .filter(
             Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now()),
+            membership_in_force("membership__"),
             token_hash=secret_hash(secret),
             revoked_at__isnull=True,
-            membership__is_active=True,
             membership__user__is_active=True,
             membership__clinic__is_active=True,
         )
@@ -44,10 +52,15 @@ def token_list(*, membership: Membership, whole_clinic: bool = False) -> QuerySe
     )
 
 
+def clinic_name_is_taken(*, name: str) -> bool:
+    """Return whether some clinic has the name; only site administrators may know."""
+    return Clinic.objects.filter(name__iexact=name.strip()).exists()
+
+
 def membership_list(*, user: User) -> QuerySet[Membership]:
     """Return the person's active memberships, by name of the clinic."""
     return (
-        Membership.objects.filter(user=user, is_active=True, clinic__is_active=True)
+        Membership.objects.filter(membership_in_force(), user=user, clinic__is_active=True)
         .select_related("clinic")
         .order_by("clinic__name")
     )

@@ -7,6 +7,9 @@ from accounts.services.invitations import (
     invitation_revoke,
 )
 from accounts.services.members import (
+    BREAK_GLASS_MAX_HOURS,
+    BreakGlassReason,
+    member_break_glass,
     member_deactivate,
     member_grant,
     member_override,
@@ -21,13 +24,16 @@ from accounts.services.tokens import (
 )
 
 __all__ = [
+    "BREAK_GLASS_MAX_HOURS",
     "SESSION_KEY",
+    "BreakGlassReason",
     "clinic_create",
     "clinic_switch",
     "clinic_update",
     "invitation_accept",
     "invitation_create",
     "invitation_revoke",
+    "member_break_glass",
     "member_deactivate",
     "member_grant",
     "member_override",

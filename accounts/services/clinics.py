@@ -6,7 +6,7 @@ from zoneinfo import available_timezones
 
 from allauth.account.internal.flows.reauthentication import STATE_SESSION_KEY
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.http import Http404, HttpRequest
 from django.middleware.csrf import rotate_token
 from django.utils.translation import gettext_lazy as _
@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.audit import audit_record
 from accounts.models import Clinic, Membership, Role, User
 from accounts.policy import Action, require
-from accounts.selectors import membership_list
+from accounts.selectors import clinic_name_is_taken, membership_list
 from accounts.services.invitations import invitation_send
 from accounts.tenancy import clinic_scope
 from fracture_site.common.errors import ConflictError, DomainError
@@ -31,9 +31,12 @@ def clinic_create(*, actor: User, name: str, admin_email: str, **fields: Any) ->
         UnavailableError: ``mail_unavailable``; nothing is stored then.
     """
     require_site_admin(actor)
+    if clinic_name_is_taken(name=name):
+        taken = _("There is a clinic of this name already.")
+        raise ConflictError("clinic_name_taken", taken, fields={"name": taken})
     clinic = Clinic(name=name.strip(), **fields)
     with clinic_scope(clinic.pk):
-        _save(clinic)
+        clinic.save()
         audit_record(actor=actor, action="clinic.create", clinic_id=clinic.pk, target=clinic)
         invitation_send(
             actor=actor, clinic_id=clinic.pk, email=admin_email, roles=[Role.CLINIC_ADMIN]
@@ -53,9 +56,10 @@ def clinic_update(
 ) -> Clinic:
     """Change settings of a clinic; ``None`` leaves a setting as it is.
 
+    Two clinics may have one name: a refusal would tell which other clinics are here.
+
     Raises:
         ActionDeniedError: ``actor`` does not manage this clinic's settings.
-        ConflictError: ``clinic_name_taken``.
         DomainError: ``time_zone_unknown``.
     """
     require(user=actor, action=Action.CLINIC_SETTINGS, clinic_id=clinic.pk)
@@ -72,7 +76,7 @@ def clinic_update(
     for field in changed:
         setattr(clinic, field, wanted[field])
     if changed:
-        _save(clinic)
+        clinic.save()
         audit_record(
             actor=actor,
             action="clinic.update",
@@ -117,12 +121,3 @@ def require_site_admin(actor: User) -> None:
     """
     if not (actor.is_staff and actor.is_active):
         raise PermissionDenied("only site administrators may do this")
-
-
-def _save(clinic: Clinic) -> None:
-    try:
-        with transaction.atomic():
-            clinic.save()
-    except IntegrityError as error:
-        taken = _("There is a clinic of this name already.")
-        raise ConflictError("clinic_name_taken", taken, fields={"name": taken}) from error

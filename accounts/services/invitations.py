@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import audit_record
-from accounts.models import Clinic, Invitation, Membership, Role, User
+from accounts.models import Clinic, Invitation, Membership, Role, User, membership_in_force
 from accounts.policy import Action, require
 from accounts.selectors import invitation_usable, owns_address, secret_hash
 from accounts.tenancy import clinic_scope
@@ -46,7 +46,8 @@ def invitation_send(
     email = email.strip().lower()
     # Two invitations of one address at the same time: the second waits and replaces the first.
     clinic = Clinic.objects.select_for_update().get(pk=clinic_id)
-    if Membership.objects.filter(clinic=clinic, user__email__iexact=email, is_active=True).exists():
+    members = Membership.objects.filter(membership_in_force(), clinic=clinic)
+    if members.filter(user__email__iexact=email).exists():
         raise ConflictError("already_member", _("This person is a member already."))
     now = timezone.now()
     Invitation.objects.filter(
@@ -95,15 +96,20 @@ def invitation_revoke(*, actor: User, invitation: Invitation) -> None:
 def invitation_accept(*, user: User, invitation_id: UUID) -> Membership:
     """Make the invited person a member.
 
-    A foreign, expired, used, revoked or unknown invitation is refused in the same words.
+    A foreign, expired, used, revoked or unknown invitation is refused in the same words. An
+    active member keeps their roles: only ``member_update`` changes those.
 
     Raises:
         DomainError: ``invitation_invalid``.
+        ConflictError: ``already_member``, while the person has break-glass access; the
+            invitation stays open.
     """
     invitation = invitation_usable(pk=invitation_id)
     if invitation is None:
         raise invitation_error()
     with clinic_scope(invitation.clinic_id):
+        # Other changes of the clinic's members wait, so that none of them is undone.
+        Clinic.objects.select_for_update().get(pk=invitation.clinic_id)
         locked = Invitation.objects.select_for_update().get(pk=invitation_id)
         if invitation_usable(pk=locked.pk) is None or not owns_address(
             user=user, email=locked.email
@@ -115,16 +121,28 @@ def invitation_accept(*, user: User, invitation_id: UUID) -> Membership:
             user=user, clinic_id=locked.clinic_id, defaults={"roles": locked.roles}
         )
         if not created:
-            membership.roles, membership.is_active = locked.roles, True
-            membership.save(update_fields=["roles", "is_active"])
+            _return(membership, locked)
         audit_record(
             actor=user,
             action="invitation.accept",
             clinic_id=locked.clinic_id,
             target=locked,
-            roles=locked.roles,
+            roles=membership.roles,
         )
     return membership
+
+
+def _return(membership: Membership, invitation: Invitation) -> None:
+    """Let a former member in again with the invitation's roles; leave a present one alone."""
+    if membership.is_in_force:
+        if membership.expires_at:
+            raise ConflictError(
+                "already_member",
+                _("You have access for a short time now. Accept the invitation when it is over."),
+            )
+        return
+    membership.roles, membership.is_active, membership.expires_at = invitation.roles, True, None
+    membership.save(update_fields=["roles", "is_active", "expires_at"])
 
 
 def invitation_error() -> DomainError:

@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Clinic, Membership, User
+from accounts.models import Clinic, Membership, User, membership_in_force
 from accounts.tenancy import current_clinic_id
 from fracture_site.common.models import UUIDModel
 
@@ -28,7 +28,7 @@ class ClinicOwnedQuerySet(models.QuerySet[M]):
         if clinic_id is None or not user.is_active or not isinstance(user, User):
             return self.none()
         clinics = Membership.objects.filter(
-            user=user, clinic_id=clinic_id, is_active=True, clinic__is_active=True
+            membership_in_force(), user=user, clinic_id=clinic_id, clinic__is_active=True
         ).values("clinic_id")
         return self.filter(clinic_id__in=clinics)
 

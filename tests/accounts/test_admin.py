@@ -12,6 +12,7 @@ from accounts.models import AuditEvent, Clinic, Invitation, Membership, User
 from accounts.selectors import token_find
 from accounts.services import clinic_create, member_grant, member_override, token_override_revoke
 from accounts.tenancy import clinic_scope
+from fracture_site.common.errors import ConflictError
 from tests.factories import (
     PASSWORD,
     ApiTokenFactory,
@@ -127,6 +128,14 @@ class TestChanges:
         (event,) = events(clinic.pk, action="clinic.create")
         assert event.actor == root
 
+    def test_a_second_clinic_of_a_name_is_refused(self, client, root):
+        ClinicFactory(name="new CLINIC")
+        answer = client.post("/admin/accounts/clinic/add/", self.new)
+        assert "of this name already" in answer.content.decode()
+        with pytest.raises(ConflictError, match="clinic_name_taken"):
+            clinic_create(actor=root, name=" New clinic ", admin_email="a@b.example")
+        assert Clinic.objects.count() == 1
+
     def test_without_mail_there_is_no_clinic(self, client, settings):
         settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
         settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
@@ -134,10 +143,10 @@ class TestChanges:
         assert not Clinic.objects.filter(name="New clinic").exists()
 
     def test_a_person_is_placed_in_a_clinic_and_the_clinic_can_read_it(self, client, root):
-        clinic = ClinicFactory()
-        form = {"user": root.pk, "clinic": clinic.pk, "roles": ["doctor"]}
+        clinic, person = ClinicFactory(), UserFactory()
+        form = {"user": person.pk, "clinic": clinic.pk, "roles": ["doctor"]}
         assert client.post("/admin/accounts/membership/add/", form).status_code == 302
-        member = Membership.objects.get(user=root)
+        member = Membership.objects.get(user=person)
         (event,) = events(clinic.pk, action="member.grant")
         assert (event.actor, event.target_id) == (root, member.pk)
         assert client.post("/admin/accounts/membership/add/", form).status_code in {200, 409}

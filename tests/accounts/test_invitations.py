@@ -138,6 +138,19 @@ class TestExistingPerson:
         former.refresh_from_db()
         assert (former.is_active, former.roles) == (True, ["technician"])
 
+    def test_an_old_invitation_does_not_change_the_roles_of_a_member(self, admin):
+        """Neither up (a demoted administrator's old link) nor down."""
+        for kept, promised in (([Role.DOCTOR], Role.CLINIC_ADMIN), (list(Role), Role.TECHNICIAN)):
+            person = UserFactory()
+            invite(admin, person.email, [promised])
+            member = MembershipFactory(clinic=admin.clinic, user=person, roles=kept)
+            invitation = Invitation.objects.get(email=person.email)
+            assert invitation_accept(user=person, invitation_id=invitation.pk) == member
+            member.refresh_from_db()
+            assert member.roles == kept
+            with pytest.raises(DomainError, match="invitation_invalid"):
+                invitation_accept(user=person, invitation_id=invitation.pk)
+
 
 class TestHostile:
     def unusable(self, kind: str, admin, client: Client) -> str:
