@@ -6,8 +6,10 @@ Rules of ``RESULT_VERSION``:
   away; it shows in the image's ``status`` and ``error_code``.
 * Images are sorted worst first: definite, suspicion, negative, then cannot be assessed, then
   without result; within a verdict by probability.
-* The study's verdict and probability are those of its worst image. With one model version that
-  probability is the maximum. ``cannot_assess`` only when no image could be assessed.
+* The study's verdict and probability are those of its worst image; with one model version that
+  is the highest of all images. It is calibrated for one image and *not* for a study: the more
+  views a study has, the more it overstates. ``probability_of`` says so (``highest_image``) until
+  there is a calibration of whole studies. ``cannot_assess`` only when no image could be assessed.
   ``incomplete`` says that at least one image has no result (yet).
 * Region is that of the worst image that has one; severity is the worst of all findings.
 * Results of different model versions are compared by verdict (each by its own thresholds);
@@ -27,6 +29,7 @@ from diagnosis.services.study_findings import FindingInput, ImageInput, study_fi
 from diagnosis.services.study_urgency import Ranking, urgency_reasons, urgency_score
 
 RESULT_VERSION = "1"
+PROBABILITY_OF = "highest_image"
 
 _WORST_FIRST = (Verdict.DEFINITE, Verdict.SUSPICION, Verdict.NEGATIVE, Verdict.CANNOT_ASSESS, "")
 _SEVERITIES = ("", "mild", "moderate", "severe")
@@ -139,6 +142,7 @@ def _result(
         "version": RESULT_VERSION,
         "verdict": worst.verdict,
         "probability": worst.probability,
+        "probability_of": PROBABILITY_OF,
         "region": region,
         "severity": severity,
         "thresholds": worst.thresholds,

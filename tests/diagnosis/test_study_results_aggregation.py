@@ -61,6 +61,12 @@ def test_the_studys_answer_is_that_of_its_worst_image():
     assert answer.result["probability"] == max(i.probability or 0 for i in IMAGES)
 
 
+def test_the_result_says_that_its_probability_is_one_images_and_not_the_studys():
+    alone, several = aggregate(IMAGES[0]), aggregate(*IMAGES)
+
+    assert alone.result["probability_of"] == several.result["probability_of"] == "highest_image"
+
+
 def test_cannot_assess_only_when_no_image_can_be():
     unclear = image("unclear", "cannot_assess", None, reasons=("blurred",))
 
