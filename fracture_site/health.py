@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from celery import current_app
 from django.conf import settings
+from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, storages
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
@@ -19,6 +20,8 @@ from diagnosis.models import Job, JobOverview, ModelVersion
 
 TIMEOUT_S: Final = 1.5
 _FRESH_S: Final = 1.0
+_STORAGE_FRESH_S: Final = 10.0  # it is asked by writing
+MIN_FREE_BYTES: Final = 500 * 10**6
 OK: Final = "ok"
 FAILED: Final = "failed"
 LATE_AFTER_S: Final = 120
@@ -28,11 +31,12 @@ class Probe:
     """Asks one part from a thread of its own, at most one at a time.
 
     A part that hangs can therefore neither block a request nor use up threads, and
-    asking often does not load it: an answer counts for a second.
+    asking often does not load it: an answer counts for ``fresh_s`` seconds.
     """
 
-    def __init__(self, ask: Callable[[], None]) -> None:
+    def __init__(self, ask: Callable[[], None], *, fresh_s: float = _FRESH_S) -> None:
         self._ask = ask
+        self._fresh_s = fresh_s
         self._lock = threading.Lock()
         self._done = threading.Event()
         self._done.set()
@@ -42,7 +46,7 @@ class Probe:
     def start(self) -> None:
         """Begin to ask, unless an answer is fresh or still awaited."""
         with self._lock:
-            fresh = time.monotonic() - self._answered_at < _FRESH_S
+            fresh = time.monotonic() - self._answered_at < self._fresh_s
             if fresh or not self._done.is_set():
                 return
             self._done.clear()
@@ -98,28 +102,38 @@ def _broker() -> None:
 
 
 def _storage() -> None:
+    """Write a few bytes and remove them: access bits know nothing of full or frozen stores."""
     store = storages["clinical"]
     if isinstance(store, FileSystemStorage):
-        if not os.access(store.location, os.R_OK | os.W_OK | os.X_OK):
-            raise PermissionError
-    else:
-        store.exists(f"health/{uuid4()}")
+        disk = os.statvfs(store.location)
+        if disk.f_bavail * disk.f_frsize < MIN_FREE_BYTES:
+            raise OSError("the disk is nearly full")
+    name = store.save(f"health/{uuid4()}", ContentFile(b"ok"))
+    store.delete(name)
 
 
 def _model() -> None:
     active = ModelVersion.objects.get(is_active=True)
-    if shipped_model().sha256 != active.sha256:
+    shipped = shipped_model()
+    # The same weights with other thresholds are another version.
+    if (shipped.name, shipped.version, shipped.sha256) != (
+        active.name,
+        active.version,
+        active.sha256,
+    ):
         raise LookupError
 
 
 PROBES: Final[Mapping[str, Probe]] = {
     "database": Probe(_database),
     "broker": Probe(_broker),
-    "storage": Probe(_storage),
+    "storage": Probe(_storage, fresh_s=_STORAGE_FRESH_S),
     "model": Probe(_model),
 }
 QUEUE: Final = QueueProbe()
-# Without broker and model pages, uploads and reports work, and jobs wait.
+# Without broker and model, people who are signed in read, upload and write drafts, and jobs wait.
+# A Redis that is gone is more than a broker: sign-ins and signatures count attempts in it and are
+# refused with 503. No other web process could do better, so the pages stay.
 _NEEDED_BY_WEB: Final = frozenset({"database", "storage"})
 
 

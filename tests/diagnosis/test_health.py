@@ -3,8 +3,10 @@
 import time
 from datetime import timedelta
 from threading import Event
+from types import SimpleNamespace
 
 import pytest
+from django.core.files.storage import storages
 from django.core.management import call_command
 from django.db import DatabaseError
 from django.utils import timezone
@@ -138,15 +140,76 @@ def test_another_active_model_than_the_shipped_one_is_not_ready(client):
     assert ModelVersion.objects.count() == 1
 
 
-def test_a_folder_that_cannot_be_written_is_not_ready(client, model, settings, tmp_path):
-    storage = settings.STORAGES["clinical"] | {"OPTIONS": {"location": str(tmp_path / "gone")}}
+@pytest.fixture
+def folder(settings, tmp_path):
+    """A folder for clinical objects that nobody else uses."""
+    place = tmp_path / "media"
+    storage = settings.STORAGES["clinical"] | {"OPTIONS": {"location": str(place)}}
     settings.STORAGES = settings.STORAGES | {"clinical": storage}
-    from django.core.files.storage import storages
+    return place
 
-    assert storages["clinical"]
-    (tmp_path / "gone").rmdir()
+
+def test_the_store_is_asked_by_writing_and_nothing_stays(client, model, folder):
+    assert client.get("/readyz").json()["storage"] == "ok"
+
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
+
+
+def test_a_folder_that_is_gone_is_not_ready(client, model, folder):
+    assert storages["clinical"]  # makes the folder
+    folder.rmdir()
 
     assert client.get("/readyz").json()["storage"] == "failed"
+
+
+def test_a_folder_that_cannot_be_written_is_not_ready(client, model, folder, monkeypatch):
+    monkeypatch.setattr("django.core.files.storage.FileSystemStorage._save", _refuse_to_write)
+
+    assert client.get("/readyz").json()["storage"] == "failed"
+
+
+def _refuse_to_write(*_args):
+    raise OSError(30, "Read-only file system")
+
+
+def test_a_disk_that_is_nearly_full_is_not_ready(client, model, folder, monkeypatch):
+    monkeypatch.setattr(health, "MIN_FREE_BYTES", 2**62)
+
+    answer = client.get("/readyz?for=web")
+
+    assert (answer.status_code, answer.json()["storage"]) == (503, "failed")
+
+
+def test_a_bucket_that_takes_no_objects_is_not_ready(client, model, settings, s3_server):
+    options = {"bucket_name": "gone", "endpoint_url": s3_server, "region_name": "us-east-1",
+               "access_key": "test", "secret_key": "test"}  # fmt: skip
+    backend = "fracture_site.common.storage.PrivateS3Storage"
+    settings.STORAGES = settings.STORAGES | {"clinical": {"BACKEND": backend, "OPTIONS": options}}
+
+    assert client.get("/readyz").json()["storage"] == "failed"
+
+
+def test_the_store_is_written_at_most_every_ten_seconds(client, model, folder, monkeypatch):
+    written = []
+    monkeypatch.setattr(
+        "django.core.files.storage.FileSystemStorage._save",
+        lambda _self, name, _content: written.append(name) or name,
+    )
+    clock = [1000.0]
+    probe = health.Probe(health._storage, fresh_s=health._STORAGE_FRESH_S)
+    monkeypatch.setattr(health, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    for clock[0] in (1000.0, 1005.0, 1009.0, 1011.0):
+        probe.start()
+        assert probe.answer(deadline=clock[0] + 60) == "ok"
+
+    assert len(written) == 2
+
+
+def test_other_thresholds_than_the_shipped_ones_are_not_ready(client, model):
+    ModelVersion.objects.update(version="other", threshold_definite=0.99)
+
+    assert client.get("/readyz").json()["model"] == "failed"
 
 
 def test_a_broker_that_is_gone_is_told(client, model):
