@@ -1,11 +1,15 @@
 """Deployment checks with ids and hints."""
 
+import logging
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
-from django.db import connections
+from django.core.exceptions import ImproperlyConfigured
+from django.db import OperationalError, connections
+
+logger = logging.getLogger(__name__)
 
 
 @register(Tags.database)
@@ -30,6 +34,26 @@ def application_role_is_bound_by_row_security(**kwargs: Any) -> list[CheckMessag
             id="accounts.E001",
         )
     ]
+
+
+def refuse_unbound_role() -> None:
+    """Let no web process or worker start as a role that row-level security does not bind.
+
+    While the database does not answer nothing can be read from it either: the process starts,
+    or it could not even say so.
+
+    Raises:
+        ImproperlyConfigured: the role owns tables, is a superuser or bypasses the policies.
+    """
+    try:
+        found = application_role_is_bound_by_row_security(databases=["default"])
+    except OperationalError:
+        logger.warning("the database role is not checked: no database")
+        return
+    finally:
+        connections["default"].close()
+    for error in found:
+        raise ImproperlyConfigured(f"{error.id}: {error.msg} {error.hint}")
 
 
 @register(Tags.security, deploy=True)

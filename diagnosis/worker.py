@@ -9,10 +9,12 @@ import logging
 import threading
 from typing import Any
 
-from celery.signals import worker_process_init, worker_process_shutdown
+from celery.signals import worker_init, worker_process_init, worker_process_shutdown
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
 
+from accounts.checks import refuse_unbound_role
 from diagnosis.inference import ModelArtifactError, predictor_ready, shipped_model
 from diagnosis.services.analysis_runs import analyses_sweep
 from diagnosis.services.model_versions import model_version_register
@@ -21,6 +23,15 @@ from fracture_site.common.errors import DomainError
 logger = logging.getLogger(__name__)
 
 _stopping = threading.Event()
+
+
+def start_worker(**_kwargs: Any) -> None:
+    """Refuse to start, before the fork, as a database role that sees all clinics."""
+    try:
+        refuse_unbound_role()
+    except ImproperlyConfigured as error:
+        # Celery logs any other exception of a signal's receiver and goes on.
+        raise SystemExit(f"error: {error}") from error
 
 
 def start_process(**_kwargs: Any) -> None:
@@ -76,5 +87,6 @@ def _sweep_for_ever() -> None:
             connection.close()  # this thread's own
 
 
+worker_init.connect(start_worker)
 worker_process_init.connect(start_process)
 worker_process_shutdown.connect(stop_process)

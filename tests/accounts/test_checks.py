@@ -1,5 +1,8 @@
 """System checks: each way a deployment can be wrong has an id."""
 
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +10,7 @@ from django.conf import settings
 from django.db import connections
 
 from accounts.checks import application_role_is_bound_by_row_security, limits_of_attempts_hold
+from tests.support.database import ROOT, database_url
 
 
 @pytest.mark.django_db
@@ -22,6 +26,48 @@ def test_the_owner_of_the_tables_does_not(monkeypatch):
     )
     (found,) = application_role_is_bound_by_row_security(databases=["default"])
     assert found.id == "accounts.E001"
+
+
+class TestStart:
+    """Web processes and workers check once, before they serve anybody."""
+
+    WEB = [sys.executable, "-c", "import fracture_site.wsgi"]
+    WORKER = [sys.executable, "-m", "celery", "-A", "fracture_site", "worker", "--pool=solo",
+              "--loglevel=WARNING", "--without-gossip", "--without-mingle"]  # fmt: skip
+    MANAGE = [sys.executable, "manage.py", "check"]
+
+    def start(self, command: list[str], url: str) -> subprocess.CompletedProcess[str]:
+        settings_module = {"DJANGO_SETTINGS_MODULE": "fracture_site.settings.test"}
+        env = os.environ | settings_module | {"DATABASE_URL": url}
+        return subprocess.run(
+            command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False
+        )
+
+    @pytest.fixture
+    def owner_url(self, db) -> str:
+        return os.environ["DATABASE_OWNER_URL"].rpartition("/")[0] + (
+            f"/{connections['default'].settings_dict['NAME']}"
+        )
+
+    @pytest.mark.parametrize("command", [WEB, WORKER], ids=["web", "worker"])
+    def test_is_refused_to_the_owner(self, owner_url, command):
+        ended = self.start(command, owner_url)
+        assert ended.returncode not in {0, None}
+        assert "accounts.E001" in ended.stderr
+        assert "DATABASE_OWNER_URL" in ended.stderr
+
+    def test_is_allowed_to_the_application_role(self, db):
+        ended = self.start(self.WEB, database_url())
+        assert ended.returncode == 0, ended.stderr
+
+    def test_does_not_need_the_database(self):
+        """The process must live to say that the database does not."""
+        ended = self.start(self.WEB, "postgresql://nobody:x@127.0.0.1:1/nothing")
+        assert ended.returncode == 0, ended.stderr
+        assert "not checked" in ended.stdout + ended.stderr
+
+    def test_of_a_command_is_not_checked(self, owner_url):
+        assert self.start(self.MANAGE, owner_url).returncode == 0
 
 
 @pytest.mark.parametrize(
