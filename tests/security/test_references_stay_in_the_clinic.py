@@ -1,0 +1,93 @@
+"""The second wall for references: no row of one clinic points to a row of another."""
+
+import pytest
+from django.apps import apps
+from django.db import IntegrityError, connection, transaction
+from django.db.models import ForeignKey
+
+from accounts.tenancy import clinic_scope
+from diagnosis.models import ClinicOwnedModel, ReportVersion, Study
+from tests.factories import (
+    FindingFactory,
+    PatientFactory,
+    ReportVersionFactory,
+    StudyFactory,
+    StudyImageFactory,
+)
+
+pytestmark = pytest.mark.django_db
+EDGES = [
+    (model, field)
+    for model in apps.get_app_config("diagnosis").get_models()
+    for field in model._meta.concrete_fields
+    if isinstance(field, ForeignKey) and issubclass(field.related_model, ClinicOwnedModel)
+]
+
+
+def clinic_with_a_row_in_every_table():
+    study = StudyFactory(patient=PatientFactory())
+    FindingFactory(analysis__image=StudyImageFactory(study=study))
+    ReportVersionFactory(report__study=study)
+    return study.clinic_id
+
+
+def names(edge):
+    return f"{edge[0].__name__}.{edge[1].name}"
+
+
+def test_all_edges_are_known():
+    assert {names(edge) for edge in EDGES} == {
+        "Patient.merged_into", "Study.patient", "Study.merged_from", "StudyImage.study",
+        "Analysis.image", "Finding.analysis", "Report.study", "ReportVersion.report",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("edge", EDGES, ids=names)
+def test_a_row_cannot_point_to_another_clinic_not_even_for_the_application_role(edge):
+    model, field = edge
+    own, foreign = clinic_with_a_row_in_every_table(), clinic_with_a_row_in_every_table()
+    with clinic_scope(foreign):
+        # Rules about numbers of rows would refuse first.
+        ReportVersion.objects.all().delete()
+        if field.unique:
+            model._base_manager.all().delete()
+        target = field.related_model._base_manager.get().pk
+
+    with clinic_scope(own):
+        rows = model._base_manager.all()
+        with pytest.raises(IntegrityError, match="in_clinic"), transaction.atomic():
+            rows.update(**{field.attname: target})
+        assert rows.values_list(field.attname, flat=True).get() != target
+
+
+def test_a_new_row_cannot_point_to_another_clinic_either():
+    own, foreign = clinic_with_a_row_in_every_table(), clinic_with_a_row_in_every_table()
+    with clinic_scope(foreign):
+        patient_id = Study.objects.get().patient_id
+
+    with clinic_scope(own):
+        with pytest.raises(IntegrityError, match="in_clinic"), transaction.atomic():
+            Study.objects.create(clinic_id=own, patient_id=patient_id)
+        assert Study.objects.count() == 1
+
+
+def test_rows_of_one_clinic_may_point_to_each_other():
+    own = PatientFactory()
+    other = PatientFactory(clinic=own.clinic)
+    study = StudyFactory(patient=own)
+
+    with clinic_scope(own.clinic_id):
+        Study.objects.filter(pk=study.pk).update(patient=other, merged_from=own)
+        own.merged_into = other
+        own.save(update_fields=["merged_into"])
+
+
+@pytest.mark.parametrize("edge", EDGES, ids=names)
+def test_the_database_checks_rows_that_were_there_before_too(edge):
+    model, field = edge
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT convalidated, condeferrable FROM pg_constraint WHERE conname = %s",
+            [f"{model._meta.db_table}_{field.attname}_in_clinic"],
+        )
+        assert cursor.fetchall() == [(True, False)]
