@@ -7,8 +7,8 @@ from celery import shared_task
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
+from django.utils import timezone
 
-from diagnosis import worker as _worker  # noqa: F401 - connects to the worker's life
 from diagnosis.inference import predictor_ready
 from diagnosis.jobs import Claim, wake_workers
 from diagnosis.services.analysis_runs import (
@@ -23,9 +23,16 @@ from diagnosis.services.analysis_runs import (
     analysis_retry,
     analysis_succeed,
 )
+from diagnosis.services.idempotency import idempotency_expire
+from diagnosis.services.integrity import objects_stored, objects_verify, share_of
+from diagnosis.services.orphans import orphans_delete, orphans_find
 from ml.contracts import ModelArtifactError, UnreadableImageError
 
 logger = logging.getLogger(__name__)
+
+# Housekeeping may take longer than a broker waits for an answer, and a run that is lost costs
+# nothing: it is acknowledged before it starts, and the next one goes on.
+_HOUSEKEEPING = {"acks_late": False, "soft_time_limit": 3600, "time_limit": 3660}
 
 
 @shared_task(name="diagnosis.tasks.run_next_analysis")  # type: ignore[untyped-decorator]
@@ -90,6 +97,32 @@ def run_analysis(claim: Claim) -> bool:
 def sweep_jobs() -> None:
     """Wake workers for what waits too long, end what used up its attempts."""
     analyses_sweep()
+
+
+@shared_task(name="diagnosis.tasks.expire_idempotency", **_HOUSEKEEPING)  # type: ignore[untyped-decorator]
+def expire_idempotency() -> None:
+    """Delete answers that were kept for a day."""
+    idempotency_expire()
+
+
+@shared_task(name="diagnosis.tasks.collect_orphans", **_HOUSEKEEPING)  # type: ignore[untyped-decorator]
+def collect_orphans() -> None:
+    """Delete stored objects that no row names."""
+    try:
+        orphans_delete(orphans_find())
+    except OSError as error:
+        logger.warning("orphans stay until the next run", exc_info=error, extra={"code": "storage"})
+
+
+@shared_task(name="diagnosis.tasks.verify_objects", **_HOUSEKEEPING)  # type: ignore[untyped-decorator]
+def verify_objects() -> None:
+    """Read today's share of the stored objects again; damage is recorded by the service."""
+    try:
+        objects_verify(objects_stored(share=share_of(timezone.now().date())))
+    except OSError:
+        logger.exception("objects were not verified", extra={"code": "storage"})
+    except SoftTimeLimitExceeded:
+        logger.exception("not all objects were verified", extra={"code": "timeout"})
 
 
 def _log(claim: Claim, code: str, error: Exception) -> None:

@@ -8,7 +8,8 @@ from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import User
+from accounts.models import Clinic, User
+from accounts.tenancy import clinic_scope
 from diagnosis.models import IdempotencyRecord
 from fracture_site.common.errors import ConflictError
 
@@ -30,7 +31,7 @@ def idempotency_begin(
             ``idempotency_key_in_use`` when the first request takes too long.
     """
     _lock(f"idempotency/{clinic_id}/{actor.pk}/{key}")
-    IdempotencyRecord.objects.filter(created_at__lt=timezone.now() - KEPT_FOR).delete()
+    _delete_old()
     record = IdempotencyRecord.objects.filter(
         clinic_id=clinic_id, user_id=actor.pk, key=key
     ).first()
@@ -60,6 +61,26 @@ def idempotency_store(
         status_code=status_code,
         body=body,
     )
+
+
+def idempotency_expire() -> int:
+    """Delete the old answers of all clinics and return how many there were.
+
+    Answers hold what their requests made, so they may not stay because a clinic posts no more.
+    """
+    count = 0
+    for clinic_id in Clinic.objects.values_list("pk", flat=True):
+        with clinic_scope(clinic_id):
+            count += _delete_old()
+    return count
+
+
+def _delete_old() -> int:
+    """Delete the current clinic's; row-level security hides all others."""
+    count, _per_model = IdempotencyRecord.objects.filter(
+        created_at__lt=timezone.now() - KEPT_FOR
+    ).delete()
+    return count
 
 
 def _lock(name: str) -> None:

@@ -1,6 +1,6 @@
 """Objects that no row names: what uploads that were rolled back leave in the store."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Final
 
@@ -8,10 +8,11 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 
+from accounts.audit import audit_record
 from accounts.models import Clinic
 from accounts.tenancy import clinic_scope
 from diagnosis.models import Analysis, ClinicOwnedModel, ReportVersion, StudyImage
-from diagnosis.storage import object_list
+from diagnosis.storage import object_delete, object_list
 
 # An object is stored before its row commits: a young one may still get its row.
 SETTLED_AFTER: Final = timedelta(days=1)
@@ -36,6 +37,21 @@ def orphans_find(*, settled_after: timedelta = SETTLED_AFTER) -> list[str]:
         with clinic_scope(clinic.pk):
             stored.difference_update(_named())
     return sorted(stored)
+
+
+def orphans_delete(keys: Iterable[str]) -> int:
+    """Delete what ``orphans_find`` has found and return how many; one gone already is fine.
+
+    Raises:
+        StorageError: the store does not answer; the next run goes on.
+    """
+    count = 0
+    for key in keys:
+        object_delete(key)
+        count += 1
+    if count:
+        audit_record(actor=None, action="storage.collect", clinic_id=None, count=count)
+    return count
 
 
 def _named() -> Iterator[str]:

@@ -2,7 +2,9 @@
 
 from datetime import timedelta
 
-from fracture_site.settings.env import env_int, env_secret
+from celery.schedules import crontab
+
+from fracture_site.settings.env import env_int, env_secret, env_str
 
 REDIS_URL = env_secret("REDIS_URL", "redis://localhost:6379/0")
 
@@ -62,10 +64,27 @@ JOB_WAKE_TRANSPORT_OPTIONS: dict[str, object] = {
         else {"read_timeout": 0.5, "write_timeout": 0.5}
     ),
 }
+CELERY_TIMEZONE = env_str("TIME_ZONE", "UTC")  # nights are nights of the site
 CELERY_BEAT_SCHEDULE = {
     "sweep-jobs": {
         "task": "diagnosis.tasks.sweep_jobs",
         "schedule": JOB_SWEEP_INTERVAL,
         "options": {"expires": JOB_SWEEP_INTERVAL.total_seconds() * 4},
+    },
+    # Housekeeping, each safe to repeat. What no worker takes in time is left to the next run.
+    "expire-idempotency": {
+        "task": "diagnosis.tasks.expire_idempotency",
+        "schedule": crontab(minute="17"),
+        "options": {"expires": 3000},
+    },
+    "collect-orphans": {
+        "task": "diagnosis.tasks.collect_orphans",
+        "schedule": crontab(hour="1", minute="23"),
+        "options": {"expires": 6 * 3600},
+    },
+    "verify-objects": {
+        "task": "diagnosis.tasks.verify_objects",
+        "schedule": crontab(hour="2", minute="23"),
+        "options": {"expires": 6 * 3600},
     },
 }

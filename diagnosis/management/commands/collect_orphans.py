@@ -4,9 +4,7 @@ from argparse import ArgumentParser
 from datetime import timedelta
 from typing import Any
 
-from accounts.audit import audit_record
-from diagnosis.services.orphans import SETTLED_AFTER, orphans_find
-from diagnosis.storage import object_delete
+from diagnosis.services.orphans import SETTLED_AFTER, orphans_delete, orphans_find
 from fracture_site.common.commands import ProgressCommand
 
 
@@ -28,8 +26,6 @@ class Command(ProgressCommand):
         hours = max(1, options["older_than_hours"])
         orphans = orphans_find(settled_after=timedelta(hours=hours))
         if not self.dry_run:
-            for key in self.track(orphans, total=len(orphans), unit="object"):
-                object_delete(key)
-            audit_record(actor=None, action="storage.collect", clinic_id=None, count=len(orphans))
+            orphans_delete(self.track(orphans, total=len(orphans), unit="object"))
         verb = "would be deleted" if self.dry_run else "deleted"
         self.stdout.write(f"{len(orphans)} objects without a row {verb}")
