@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.calibration import expected_calibration_error
-from ml.contracts import Box, Prediction, Verdict
+from ml.contracts import Box, Prediction
 from ml.data.fracatlas import Sample
 from ml.decoding import decode_image
 from ml.detection import overlap
-from ml.explain import energy_in_boxes, heatmap_of_image, pointing_hit
+from ml.explain import energy_in_boxes, pointing_hit
 from ml.labels import BODY_REGIONS
 from ml.metrics import (
     Estimate,
@@ -20,13 +20,14 @@ from ml.metrics import (
     average_precision,
     balanced_accuracy,
     bootstrap,
-    detection_average_precision,
     macro_f1,
+    match_places,
+    places_average_precision,
     sensitivity,
     sensitivity_at_specificity,
     specificity,
 )
-from ml.predictor import FracturePredictor
+from ml.predictor import Examination, FracturePredictor
 from ml.stopwatch import Stopwatch
 
 _READING_IOU = 0.3
@@ -69,11 +70,12 @@ def run_model(predictor: FracturePredictor, samples: Sequence[Sample]) -> Iterat
         watch = Stopwatch()
         with watch.stage("decode"):
             decoded = decode_image(sample.path.read_bytes())
-        prediction = predictor.judge(decoded, decoded.frames[0], watch)
-        if prediction.verdict is Verdict.CANNOT_ASSESS:
+            pixels = decoded.frames[0]
+        prediction, examination = predictor.judge(decoded, pixels, watch)
+        if examination is None or prediction.heatmap is None:
             yield _refused(sample, prediction)
         else:
-            yield _assessed(predictor, sample, prediction, decoded.frames[0])
+            yield _assessed(sample, prediction, examination, prediction.heatmap)
 
 
 def _refused(sample: Sample, prediction: Prediction) -> Record:
@@ -93,15 +95,13 @@ def _refused(sample: Sample, prediction: Prediction) -> Record:
 
 
 def _assessed(
-    predictor: FracturePredictor,
     sample: Sample,
     prediction: Prediction,
-    pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16],
+    examination: Examination,
+    heatmap: npt.NDArray[np.uint8],
 ) -> Record:
-    examination = predictor.examine(pixels)
     truth = [fracture.box for fracture in sample.fractures]
     size = (prediction.image_width, prediction.image_height)
-    heatmap = heatmap_of_image(examination.fracture_map, examination.geometry)
     severity, pattern = [], []
     for fracture in sample.fractures:
         place = next(
@@ -198,13 +198,19 @@ class Evaluation:
         truth = [[f.box for f in record.sample.fractures] for record in self._records]
         found = [record.places for record in self._records]
 
+        counts = np.array([len(boxes) for boxes in truth], np.int64)
+
         def precision(limit: float) -> Callable[[IntArray], float]:
-            return lambda rows: detection_average_precision(
-                [truth[i] for i in rows], [found[i] for i in rows], iou=limit
+            # A picture's answers are matched once: drawing pictures again does not change them.
+            matched = [match_places(t, f, iou=limit) for t, f in zip(truth, found, strict=True)]
+            return lambda rows: places_average_precision(
+                [matched[i] for i in rows], int(counts[rows].sum())
             )
 
+        steps = [precision(0.5 + 0.05 * k) for k in range(10)]
+
         def mean_precision(rows: IntArray) -> float:
-            return float(np.mean([precision(0.5 + 0.05 * k)(rows) for k in range(10)]))
+            return float(np.mean([step(rows) for step in steps]))
 
         def has_boxes(record: Record) -> bool:
             return record.pointing is not None
@@ -212,10 +218,10 @@ class Evaluation:
         pointing = np.array([float(record.pointing or 0) for record in self._records])
         energy = np.array([record.energy or 0.0 for record in self._records])
         return {
-            "ap10": self._over(precision(0.1), draws=100),
-            "ap30": self._over(precision(0.3), draws=100),
-            "ap50": self._over(precision(0.5), draws=100),
-            "ap50_95": self._over(mean_precision, draws=50),
+            "ap10": self._over(precision(0.1)),
+            "ap30": self._over(precision(0.3)),
+            "ap50": self._over(steps[0]),
+            "ap50_95": self._over(mean_precision, draws=200),
             "pointing_game": self._over(lambda i: float(pointing[i].mean()), has_boxes),
             "energy_in_boxes": self._over(lambda i: float(energy[i].mean()), has_boxes),
         }

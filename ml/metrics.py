@@ -93,36 +93,46 @@ def balanced_accuracy(truth: npt.ArrayLike, answer: npt.ArrayLike) -> float:
     return float(np.mean(recalls)) if recalls else float("nan")
 
 
+def match_places(
+    truth: Sequence[Box], found: Sequence[tuple[Box, float]], *, iou: float
+) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Return the score of each answer for one picture and whether it hits a true box.
+
+    Each answer, strongest first, takes the free true box that it overlaps most; a second answer
+    for the same box is wrong.
+    """
+    answers = sorted(found, key=lambda answer: -answer[1])
+    taken: set[int] = set()
+    hits = np.zeros(len(answers), bool)
+    for index, (box, _) in enumerate(answers):
+        free = [(overlap(box, true), i) for i, true in enumerate(truth) if i not in taken]
+        best, place = max(free, default=(0.0, -1))
+        if free and best >= iou:
+            taken.add(place)
+            hits[index] = True
+    return np.array([score for _, score in answers], np.float64), hits
+
+
+def places_average_precision(
+    matched: Sequence[tuple[FloatArray, npt.NDArray[np.bool_]]], total: int
+) -> float:
+    """Return AP over the matched answers of many pictures; NaN without true boxes."""
+    if total == 0:
+        return float("nan")
+    scores = np.concatenate([scores for scores, _ in matched])
+    hits = np.concatenate([hits for _, hits in matched])
+    return _area(*_curve(scores, hits, total)) if scores.size else 0.0
+
+
 def detection_average_precision(
     truth: Sequence[Sequence[Box]],
     found: Sequence[Sequence[tuple[Box, float]]],
     *,
     iou: float,
 ) -> float:
-    """Return AP of boxes over pictures, those without fractures included.
-
-    Each answer, strongest first, takes the free true box that it overlaps most; a second answer
-    for the same box is wrong. NaN without any true box.
-    """
-    total = sum(len(boxes) for boxes in truth)
-    if total == 0:
-        return float("nan")
-    answers = [(score, picture, box) for picture, boxes in enumerate(found) for box, score in boxes]
-    answers.sort(key=lambda answer: -answer[0])
-    taken: set[tuple[int, int]] = set()
-    hits = np.zeros(len(answers), bool)
-    for index, (_, picture, box) in enumerate(answers):
-        free = [
-            (overlap(box, true), place)
-            for place, true in enumerate(truth[picture])
-            if (picture, place) not in taken
-        ]
-        best, place = max(free, default=(0.0, -1))
-        if best >= iou:
-            taken.add((picture, place))
-            hits[index] = True
-    scores = np.array([answer[0] for answer in answers], np.float64)
-    return _area(*_curve(scores, hits, total)) if answers else 0.0
+    """Return AP of boxes, pictures without fractures included; NaN without true boxes."""
+    matched = [match_places(t, f, iou=iou) for t, f in zip(truth, found, strict=True)]
+    return places_average_precision(matched, sum(len(boxes) for boxes in truth))
 
 
 def bootstrap(

@@ -97,22 +97,28 @@ class FracturePredictor:
             if not 0 <= frame < decoded.frame_count:
                 raise IndexError(f"frame {frame} of {decoded.frame_count}")
             pixels = decoded.frames[frame]
-        return self.judge(decoded, pixels, watch)
+        return self.judge(decoded, pixels, watch)[0]
 
-    def judge(self, decoded: DecodedImage, pixels: GrayImage, watch: Stopwatch) -> Prediction:
-        """Answer for pixels that are decoded already."""
+    def judge(
+        self, decoded: DecodedImage, pixels: GrayImage, watch: Stopwatch
+    ) -> tuple[Prediction, Examination | None]:
+        """Answer for pixels that are decoded already.
+
+        Returns:
+            The answer, and what it was made from; ``None`` when the gate refused the picture.
+        """
         if decoded.modality not in self.info.modalities:
-            return self._refusal(decoded, pixels, ("no_model_for_modality",), watch)
+            return self._refusal(decoded, pixels, ("no_model_for_modality",), watch), None
         with watch.stage("quality"):
             is_photo = decoded.was_color and decoded.format != "dicom"
             reasons = assess(pixels, has_color=is_photo)
         if reasons:
-            return self._refusal(decoded, pixels, reasons, watch)
+            return self._refusal(decoded, pixels, reasons, watch), None
         examination = self.examine(pixels, watch)
         if examination.novelty > self._manifest.novelty_limit:
-            return self._refusal(decoded, pixels, ("not_a_radiograph",), watch)
+            return self._refusal(decoded, pixels, ("not_a_radiograph",), watch), None
         with watch.stage("postprocess"):
-            return self._answer(decoded, examination, watch)
+            return self._answer(decoded, examination, watch), examination
 
     def examine(self, pixels: GrayImage, watch: Stopwatch | None = None) -> Examination:
         """Run the network on one decoded frame, without gate and thresholds."""
