@@ -46,8 +46,8 @@ ENVIRONMENT: Final = {
 ATTEMPTS: Final = 2
 EXTRA_WAIT_SECONDS: Final = 5.0
 # A caller holds a database session that may idle for 120 s. At worst it waits here for
-# SLOT_WAIT_SECONDS + ATTEMPTS * (wall_seconds + EXTRA_WAIT_SECONDS) = 20 + 2 * 35 = 90 s, and
-# then stores the objects; two attempts are only made when the template itself was lost.
+# SLOT_WAIT_SECONDS + ATTEMPTS * (wall_seconds + EXTRA_WAIT_SECONDS) = 20 + 2 * 35 = 90 s; two
+# attempts are only made when the template itself was lost.
 SLOT_WAIT_SECONDS: Final = 20.0
 MAX_AT_ONCE: Final = max(2, os.cpu_count() or 2)
 EXIT_MEMORY: Final = 3

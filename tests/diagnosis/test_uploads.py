@@ -2,7 +2,9 @@ import hashlib
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.http import Http404
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import AuditEvent
 from accounts.policy import ActionDeniedError
@@ -201,6 +203,21 @@ def test_a_store_that_fails_half_way_leaves_neither_row_nor_objects(
     assert not StudyImage.objects.exists()
     assert not Analysis.objects.exists()
     assert stored(media) == []
+
+
+def test_storing_many_frames_does_not_let_the_transaction_idle(member, study, monkeypatch):
+    """The database ends a session that is silent for two minutes: each object begins anew."""
+    real_put, heard = uploads.object_put, []
+
+    def put(**values):
+        heard.append(len(queries))
+        return real_put(**values)
+
+    monkeypatch.setattr(uploads, "object_put", put)
+    with CaptureQueriesContext(connection) as queries:
+        upload(member, study, png())
+    assert len(heard) >= 4
+    assert sorted(set(heard)) == heard  # something was asked between any two
 
 
 def test_an_error_after_storing_takes_row_and_objects_back(member, study, media, monkeypatch):
