@@ -11,6 +11,8 @@ from rest_framework.test import APIClient
 
 from accounts.models import ApiToken, Membership, Role
 from accounts.tenancy import clinic_scope
+from diagnosis.models import Study
+from diagnosis.services.report_basis import report_basis
 from diagnosis.services.study_results import study_refresh
 from diagnosis.storage import object_put
 from tests.factories import (
@@ -134,6 +136,8 @@ def world_of(clinic, author) -> SimpleNamespace:
     version = ReportVersionFactory(report=report, author=author)
     with clinic_scope(clinic.pk):
         study_refresh(study_id=study.pk)
+        version.basis = report_basis(Study.objects.get(pk=study.pk))  # what its writer has seen
+        version.save(update_fields=["basis"])
     return SimpleNamespace(
         clinic=clinic,
         patient=patient,
