@@ -15,6 +15,9 @@ from redis.exceptions import RedisError
 
 from accounts.api.throttling import PatientThrottle
 from accounts.models import AuditEvent
+from accounts.tenancy import clinic_scope
+from diagnosis.models import Study
+from diagnosis.services.report_basis import report_basis
 from ml.data.synthetic import synthetic_radiograph, to_png
 from tests.factories import (
     PASSWORD,
@@ -112,6 +115,19 @@ def test_signing_says_that_it_cannot_check_and_does_not(doctor, form):
     assert (answer.status_code, answer.json()["code"]) == (503, "attempts_unavailable")
     assert answer["Retry-After"]
     assert not AuditEvent.objects.filter(action="report.sign").exists()
+
+
+def test_signing_on_the_page_keeps_the_text_and_says_why_it_is_not_signed(client, doctor):
+    report = ReportFactory(clinic=doctor.clinic, study__patient__clinic=doctor.clinic)
+    version = ReportVersionFactory(report=report, author=doctor.user, number=1)
+    with clinic_scope(doctor.clinic_id):
+        basis = report_basis(Study.objects.get(pk=report.study_id))
+    form = {"findings": "New text.", "basis": basis, "revision": version.revision}
+    answer = client.post(f"/reports/{report.pk}/sign/", form | {"password": PASSWORD}, follow=True)
+    assert "cannot be checked at the moment" in answer.content.decode()
+    with clinic_scope(doctor.clinic_id):
+        version.refresh_from_db()
+    assert (version.status, version.findings) == ("draft", "New text.")
 
 
 def test_pages_open(client, doctor):
