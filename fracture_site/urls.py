@@ -11,6 +11,9 @@ from fracture_site.health import healthz, readyz
 # The admin has no door of its own: its sign-in, sign-out and password pages are everybody's.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
+admin.site.site_header = admin.site.site_title = "Fracture Site administration"
+admin.site.index_title = "Site operations"
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),

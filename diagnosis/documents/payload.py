@@ -47,7 +47,7 @@ def _fraction(value: float | None) -> float | None:
 
 def _number(value: float | None) -> str:
     shown = _fraction(value)
-    return "" if shown is None else formats.number_format(shown, 2)
+    return "" if shown is None else formats.number_format(round(shown, 2), 2)
 
 
 def verdict_word(verdict: str) -> str:
@@ -219,7 +219,10 @@ def _verification(verification: Verification) -> dict[str, str]:
         "hash": clean_code(verification.sha256),
         "url": clean_code(verification.url),
         "help": clean_line(
-            gettext("Scan the code or open the address to check that this copy is unchanged.")
+            gettext(
+                "Scan the code or open the address: it says whether a report with this number was "
+                "signed here, and whether there is a newer version."
+            )
         ),
         "alt": clean_line(gettext("Code that leads to the verification page")),
     }

@@ -21,6 +21,12 @@ def patient_studies(*, user: User, patient: Patient) -> QuerySet[Study]:
     )
 
 
+def merged_patients(*, user: User, patient: Patient) -> QuerySet[Patient]:
+    """Return the records that were merged into this one."""
+    merged = Patient.objects.for_user(user).filter(merged_into=patient)
+    return merged.defer("search").order_by("record_number")
+
+
 def image_heatmap_key(*, user: User, image: StudyImage, run: UUID | None = None) -> str:
     """Return the storage key of a run's heatmap (the newest result's), ``""`` without one."""
     runs = Analysis.objects.for_user(user).filter(

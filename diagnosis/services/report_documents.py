@@ -75,8 +75,8 @@ def report_document(
         else None,
         intended_use=_intended_use(clinic),
         disclaimer=_(
-            "The AI result aids and does not replace a clinician. The signed text above is the "
-            "doctor's own reading."
+            "The AI result aids and does not replace a clinician. The text above was edited and is "
+            "answered for by the person who signs."
         ),
     )
 

@@ -34,6 +34,8 @@ def member_required(view: MemberView[P]) -> View[P]:
     @wraps(view)
     def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if getattr(request, "membership", None) is None:
+            if getattr(request.user, "is_staff", False) and request.path == "/":
+                return redirect("admin:index")
             audit_no_clinic(request=request)
             return render(request, "diagnosis/no_clinic.html", status=403)
         return view(request, *args, **kwargs)  # type: ignore[arg-type]

@@ -4,14 +4,14 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import Http404, HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from diagnosis.models import Patient
 from diagnosis.selectors import patient_get, patient_list
-from diagnosis.selectors.pages import patient_studies
+from diagnosis.selectors.pages import merged_patients, patient_studies
 from diagnosis.services.patients import (
     patient_create,
     patient_merge,
@@ -67,6 +67,7 @@ def patient_page(request: MemberRequest, pk: UUID) -> HttpResponse:
         "patient": patient,
         "studies": patient_studies(user=request.user, patient=patient),
         "merge_form": RecordNumberForm(),
+        "merged": merged_patients(user=request.user, patient=patient),
     }
     return render(request, "diagnosis/patient_detail.html", context)
 
@@ -96,6 +97,8 @@ def patient_merge_action(request: MemberRequest, pk: UUID) -> HttpResponseBase:
     patient = patient_get(user=request.user, pk=pk)
     form = RecordNumberForm(request.POST)
     target = patient_by_record_number(request, form)
+    if target is None:
+        return redirect("diagnosis:patient-detail", patient.pk)
     if "confirmed" not in request.POST:
         context = {"source": patient, "target": target, "what": "merge"}
         return render(request, "diagnosis/confirm_patient.html", context)
@@ -120,16 +123,17 @@ def patient_unmerge_action(request: MemberRequest, pk: UUID) -> HttpResponseBase
     return redirect("diagnosis:patient-detail", patient.pk)
 
 
-def patient_by_record_number(request: MemberRequest, form: RecordNumberForm) -> Patient:
-    """Return the clinic's patient that a form names."""
+def patient_by_record_number(request: MemberRequest, form: RecordNumberForm) -> Patient | None:
+    """Return the clinic's patient that a form names; without one, say so on the next page."""
     if not form.is_valid():
-        raise Http404
+        messages.error(request, _("Type the record number of the right patient."))
+        return None
     found = patient_list(user=request.user).filter(
         record_number=form.cleaned_data["record_number"].strip()
     )
     patient = found.first()
     if patient is None:
-        raise Http404
+        messages.error(request, _("No patient of this clinic has this record number."))
     return patient
 
 

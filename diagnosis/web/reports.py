@@ -117,8 +117,9 @@ def report_preview_file(request: MemberRequest, pk: UUID) -> HttpResponseBase:
 @require_safe
 def report_verify_page(request: HttpRequest, sha256: str) -> HttpResponse:
     """Say whether a printed report's number is genuine, and nothing else; needs no account."""
+    sha256 = sha256.lower()[:64]
     verification = report_verification(sha256=sha256)
-    context = {"verification": verification, "sha256": sha256[:64]}
+    context = {"verification": verification, "sha256": sha256}
     return render(
         request,
         "diagnosis/report_verify.html",

@@ -128,6 +128,8 @@ def study_move_action(request: MemberRequest, pk: UUID) -> HttpResponseBase:
     """Move the study to the right patient."""
     study = study_get(user=request.user, pk=pk)
     patient = patient_by_record_number(request, RecordNumberForm(request.POST))
+    if patient is None:
+        return redirect("diagnosis:study-detail", study.pk)
     if "confirmed" not in request.POST:
         context = {"source": study.patient, "target": patient, "what": "study", "study": study}
         return render(request, "diagnosis/confirm_patient.html", context)

@@ -17,3 +17,16 @@ document.addEventListener("htmx:beforeOnLoad", (event) => {
   document.querySelector("[data-new-images]").hidden = false;
   document.getElementById("study-status")?.remove();
 });
+
+/* A session that ended must not take a half-written report along. */
+document.addEventListener("htmx:beforeOnLoad", (event) => {
+  const { xhr, elt } = event.detail;
+  if (elt.id !== "report-form" || !(xhr.getResponseHeader("HX-Redirect") || xhr.status === 401 || xhr.status === 403)) return;
+  event.preventDefault();
+  const state = document.getElementById("report-saved");
+  const words = document.createElement("span");
+  words.className = "tag tone-danger";
+  words.setAttribute("role", "alert");
+  words.textContent = state.dataset.textSignedOut;
+  state.replaceChildren(words);
+});

@@ -118,7 +118,8 @@ def test_a_person_without_a_clinic_is_told_what_to_do(client):
         UserFactory(is_staff=True, is_superuser=True),
         backend="allauth.account.auth_backends.AuthenticationBackend",
     )
-    response = client.get(reverse("diagnosis:worklist"))
+    assert client.get(reverse("diagnosis:worklist"))["Location"] == reverse("admin:index")
+    response = client.get(reverse("diagnosis:patient-list"))
     assert response.status_code == 403
     assert b"not a member" in response.content
 

@@ -1,0 +1,1 @@
+"""Formats of dates that nobody can misread, by language."""
