@@ -206,8 +206,11 @@ def study_locked(study: Study) -> Study:
 
 
 def _locked(pks: list[UUID]) -> list[Study]:
-    rows = Study.objects.select_for_update(no_key=True, of=("self",)).filter(pk__in=pks)
-    return list(rows.select_related("patient").defer("search", "patient__search").order_by("pk"))
+    # Locked by a statement of its own: one that joins the patient finds no row when the lock was
+    # waited for and the study has got another patient meanwhile.
+    rows = Study.objects.filter(pk__in=pks).order_by("pk")
+    list(rows.select_for_update(no_key=True).values_list("pk"))
+    return list(rows.select_related("patient").defer("search", "patient__search"))
 
 
 def _refuse_reported(study_ids: list[UUID]) -> None:
