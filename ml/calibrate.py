@@ -23,6 +23,7 @@ from ml.data.pictures import read_grey
 from ml.data.splits import read_split
 from ml.detection import overlap
 from ml.manifest import MANIFEST_NAME, read_manifest
+from ml.metrics import auroc
 from ml.novelty import NoveltyModel, fit_novelty, save_novelty
 from ml.predictor import WEIGHTS_FOLDER, Examination, FracturePredictor
 from ml.runtimes.onnx import OnnxRuntime
@@ -32,7 +33,7 @@ NOVELTY_FILE = "novelty.npz"
 _MATCH_IOU = 0.3
 _NOVELTY_PERCENTILE = 99.5
 _NOVELTY_SLACK = 1.10  # other hospitals' films lie a little further out than ours
-_DASHED_PRECISION, _SOLID_PRECISION = 0.35, 0.70
+_DASHED_PRECISION, _SOLID_PRECISION = 0.45, 0.75
 
 
 def matched(box: Box, truth: Iterable[Box]) -> bool:
@@ -85,6 +86,7 @@ class Calibrator:
         places, hits = _places(answers, validation)
         box = fit_logistic(places, hits)
         suspicious = probabilities >= thresholds.suspicion
+        definite = probabilities >= thresholds.definite
         shown, shown_hits = _places(
             [a for a, keep in zip(answers, suspicious, strict=True) if keep],
             [s for s, keep in zip(validation, suspicious, strict=True) if keep],
@@ -98,6 +100,15 @@ class Calibrator:
             "thresholds": _limits(thresholds),
             "box_thresholds": _limits(box_limits),
             "novelty": self._novelty(novelty, answers),
+            "validation": {
+                "pictures": len(validation),
+                "fractured": int(labels.sum()),
+                "auroc": round(auroc(labels, logits), 4),
+                "sensitivity_suspicion": round(float(suspicious[labels].mean()), 4),
+                "specificity_suspicion": round(float((~suspicious[~labels]).mean()), 4),
+                "sensitivity_definite": round(float(definite[labels].mean()), 4),
+                "specificity_definite": round(float((~definite[~labels]).mean()), 4),
+            },
         }
 
     def _novelty(self, model: NoveltyModel, held_back: Sequence[Examination]) -> dict[str, Any]:

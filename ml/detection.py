@@ -136,9 +136,8 @@ def softmax(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), np.float64)
 
 
-def map_evidence(fracture_map: Dense, *, cells: int = 16) -> float:
-    """Return the logit of the mean of the hottest cells of a map of 0 to 1."""
-    flat = fracture_map.ravel().astype(np.float64)
-    hottest = float(np.sort(flat)[-cells:].mean())
+def map_evidence(map_logits: Dense, *, cells: int = 16) -> float:
+    """Return the logit of the mean probability of the hottest cells."""
+    hottest = float(np.sort(sigmoid(map_logits).ravel())[-cells:].mean())
     bounded = min(max(hottest, 1e-6), 1.0 - 1e-6)
     return float(np.log(bounded / (1.0 - bounded)))

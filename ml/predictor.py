@@ -41,7 +41,7 @@ class Examination:
         regions, body_regions: probabilities in the manifest's order.
         flags: probabilities of metal and of a cast.
         findings: every candidate place with its calibrated probability, strongest first.
-        fracture_map: ``(h, w)`` over the input square, 0 to 1.
+        fracture_map: ``(h, w)`` over the input square, probability that a place is a fracture.
         features: pooled features, ``(d,)``.
         novelty: distance from the training pictures, 0 when the model has no such file.
         geometry: the way back to image pixels.
@@ -129,12 +129,14 @@ class FracturePredictor:
         with watch.stage("forward"):
             outputs = self._forward(prepared.pixels)
         with watch.stage("postprocess"):
+            map_logits = outputs["map"][..., 0]
             candidates = find_candidates(
-                outputs["map"][..., 0], outputs["boxes"], outputs["attributes"], input_size=size
+                map_logits, outputs["boxes"], outputs["attributes"], input_size=size
             )
-            fracture_map = np.asarray(sigmoid(outputs["map"][..., 0]), np.float32)
             weight = self._manifest.map_weight
-            evidence = float(outputs["image"]) + weight * map_evidence(fracture_map)
+            evidence = float(outputs["image"]) + weight * map_evidence(map_logits)
+            # Calibrated like the places, so that the heat of a box agrees with its probability.
+            heat = self._manifest.box_calibration.probabilities(map_logits)
             features = outputs["features"]
             return Examination(
                 probability=self._manifest.image_calibration.probability(evidence),
@@ -143,7 +145,7 @@ class FracturePredictor:
                 body_regions=softmax(outputs["body_region"]),
                 flags=sigmoid(outputs["flags"]),
                 findings=tuple(self._finding(c, prepared.geometry) for c in candidates),
-                fracture_map=fracture_map,
+                fracture_map=np.asarray(heat, np.float32),
                 features=features,
                 novelty=self._novelty.distance(features) if self._novelty else 0.0,
                 geometry=prepared.geometry,
