@@ -24,4 +24,4 @@ def report_basis(study: Study) -> str:
             for image in (study.result or {}).get("images", [])
         ],
     ]
-    return hashlib.sha256(json.dumps(shown, default=str).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(shown, default=str, sort_keys=True).encode()).hexdigest()
