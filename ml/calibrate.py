@@ -32,7 +32,7 @@ logger = logging.getLogger("ml.calibrate")
 NOVELTY_FILE = "novelty.npz"
 _MATCH_IOU = 0.3
 _NOVELTY_PERCENTILE = 99.5
-_NOVELTY_SLACK = 1.10  # other hospitals' films lie a little further out than ours
+_NOVELTY_SLACK = 1.40  # close-ups of real films, as other hospitals take them, reach 1.3
 _DASHED_PRECISION, _SOLID_PRECISION = 0.45, 0.75
 
 

@@ -84,6 +84,21 @@ def test_what_cannot_be_judged_is_refused_with_its_reason(picture, reason):
     assert reason in assess(picture)
 
 
+@pytest.mark.parametrize(
+    "picture",
+    [
+        255 - film(),
+        np.clip(film() + generator.normal(0, 6, film().shape), 0, 255).astype(np.uint8),
+        cv2.GaussianBlur(film(), (0, 0), 0.8),
+        (film().astype(np.uint16) * 257),
+        (film() * 0.5).astype(np.uint8),
+    ],
+    ids=["inverted", "noisy", "a little soft", "16 bits", "half exposed"],
+)
+def test_a_film_of_another_machine_still_passes(picture):
+    assert assess(picture) == ()
+
+
 def test_colour_is_never_a_radiograph():
     assert assess(film(), has_color=True) == ("not_a_radiograph",)
 
