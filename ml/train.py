@@ -159,7 +159,8 @@ class Run:
 def validate(model: keras.Model, samples: Sequence[Sample]) -> dict[str, float]:
     """Return AUROC, the pointing game and region accuracy on pictures prepared as at run time."""
     size = int(model.input_shape[1])
-    scores, labels, regions, hits = [], [], [], []
+    scores: list[float] = []
+    labels, regions, hits = list[bool](), list[bool](), list[bool]()
     forward = tf.function(lambda pixels: model(pixels, training=False))
     for start in range(0, len(samples), 16):
         chunk = samples[start : start + 16]
