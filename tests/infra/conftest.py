@@ -1,6 +1,7 @@
 """Embedded services in folders of their own, apart from those that the suite itself runs on."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -78,6 +79,8 @@ def launcher(data) -> Iterator:
             embedded_command(folder, sys.executable, "-c", code),
             cwd=ROOT, env=measured_environment(), text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            # A test run under nohup ignores hang-ups, and its children would inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )  # fmt: skip
         started.append(process)
         assert process.stdout is not None
