@@ -79,32 +79,13 @@ class ReportSummarySerializer(_VersionSerializer):
 
 
 @extend_schema_serializer(examples=[OpenApiExample("Report", examples.REPORT)])
-class ReportSerializer(_VersionSerializer):
+class ReportSerializer(ReportSummarySerializer):
     """A study's report: its newest version in full, and what came before."""
 
-    id = serializers.UUIDField(source="report_id", read_only=True)
-    study = serializers.UUIDField(source="report.study_id", read_only=True)
-    version = serializers.IntegerField(source="number", read_only=True)
-    created_at = serializers.DateTimeField(source="report.created_at", read_only=True)
     versions = ReportVersionSerializer(source="report.versions.all", many=True, read_only=True)
 
-    class Meta(_VersionSerializer.Meta):
-        fields = [
-            "id",
-            "study",
-            "status",
-            "version",
-            "revision",
-            "reason",
-            *_TEXTS,
-            "author",
-            "signed_by",
-            "signed_at",
-            "verification_hash",
-            "created_at",
-            "updated_at",
-            "versions",
-        ]
+    class Meta(ReportSummarySerializer.Meta):
+        fields = [*ReportSummarySerializer.Meta.fields, *_TEXTS, "versions"]
         read_only_fields = fields
 
 
