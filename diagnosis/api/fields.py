@@ -1,12 +1,12 @@
 """Fields that several serializers share."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.models import User
-from diagnosis.models import Priority
+from diagnosis.models import Patient, Priority
 
 PRIORITY_NAMES = {priority.value: priority.name.lower() for priority in Priority}
 
@@ -25,6 +25,21 @@ class PriorityField(serializers.ChoiceField):
     def to_representation(self, value: Any) -> str:
         """Return the name."""
         return PRIORITY_NAMES[value]
+
+
+class SexField(serializers.ChoiceField):
+    """``female``, ``male``, ``other`` or ``unknown``; DICOM's F, M and O are understood too."""
+
+    LETTERS: ClassVar[dict[str, str]] = {"F": "female", "M": "male", "O": "other"}
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs["choices"] = Patient.Sex.choices
+        super().__init__(**kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the word."""
+        letter = self.LETTERS.get(data.upper()) if isinstance(data, str) else None
+        return str(super().to_internal_value(letter or data))
 
 
 class PersonSerializer(serializers.Serializer[User]):

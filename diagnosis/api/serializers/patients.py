@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from diagnosis.api import examples
+from diagnosis.api.fields import SexField
 from diagnosis.models import Patient
 
 _EARLIEST_BIRTH = date(1850, 1, 1)
@@ -30,6 +31,8 @@ class PatientSerializer(serializers.ModelSerializer[Patient]):
 @extend_schema_serializer(examples=[OpenApiExample("Patient", examples.PATIENT_INPUT)])
 class PatientInputSerializer(serializers.ModelSerializer[Patient]):
     """What a client says of a patient."""
+
+    sex = SexField(required=False)
 
     class Meta:
         model = Patient

@@ -54,7 +54,7 @@ def test_patch_changes_what_is_sent_and_empties_the_birth_date(doctor):
         ("birth_date", "yesterday"),
         ("birth_date", "2999-01-01"),
         ("birth_date", "1700-01-01"),
-        ("sex", "f"),
+        ("sex", "woman"),
         ("sex", 1),
     ],
 )
@@ -121,3 +121,11 @@ def test_merged_patient_takes_no_study(doctor, clinic, in_clinic):
     response = doctor.client.post(f"{API}studies/", {"patient": str(doubled.pk)})
     assert (response.status_code, response.json()["code"]) == (409, "patient_merged")
     assert response.json()["patient"] == str(kept.pk)
+
+
+@pytest.mark.parametrize(("sent", "kept"), [("F", "female"), ("m", "male"), ("other", "other")])
+def test_sex_is_understood_in_words_and_as_in_dicom(doctor, sent, kept):
+    body = {"record_number": f"S-{sent}", "family_name": "Example", "sex": sent}
+    answer = doctor.client.post(f"{API}patients/", body)
+    assert (answer.status_code, answer.json()["sex"]) == (201, kept)
+    assert doctor.client.post(f"{API}patients/", body | {"sex": "x"}).status_code == 400
