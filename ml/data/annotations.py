@@ -4,7 +4,7 @@ import ast
 import json
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def read_coco(path: Path, chosen: Collection[str] = ()) -> Reading:
     """
     root = path.parent if path.is_file() else path
     index = PictureIndex(find_pictures(root))
-    files = [path] if path.is_file() else sorted(root.rglob("*.json"))
+    files = [path] if path.is_file() else _json_files(root)
     problems: list[Problem] = []
     drawn: Drawn = {}
     found = False
@@ -51,15 +51,19 @@ def read_coco(path: Path, chosen: Collection[str] = ()) -> Reading:
     return drawn_reading(drawn, index, problems, chosen, path)
 
 
+def _json_files(root: Path) -> list[Path]:
+    return [file for file in sorted(root.rglob("*.json")) if not file.name.startswith(".")]
+
+
 def coco_boxes(
     content: Mapping[str, Any], index: PictureIndex, problems: list[Problem], *, near: str = ""
 ) -> Drawn:
     """Return image id -> boxes in stored pixels, also for pictures without a box."""
-    names = {c.get("id"): str(c.get("name", "")) for c in content.get("categories", [])}
+    names = {str(c.get("id")): str(c.get("name", "")) for c in _entries(content, "categories")}
     drawn: Drawn = {}
-    pictures: dict[object, tuple[str, bool]] = {}
+    pictures: dict[str, tuple[str, bool]] = {}
     sizes: dict[str, StoredSize | None] = {}
-    for entry in content["images"]:
+    for entry in _entries(content, "images"):
         name = str(entry.get("file_name", ""))
         image_id = index.find(name, near=near)
         if image_id is None:
@@ -71,19 +75,19 @@ def coco_boxes(
             problems.append(Problem("size_differs", image_id, f"{declared} is declared"))
         # Drawing tools show pictures upright, unless the declared size says otherwise.
         as_stored = size is None or declared == (size.width, size.height) != size.upright
-        pictures[entry.get("id")] = (image_id, as_stored)
+        pictures[str(entry.get("id"))] = (image_id, as_stored)
         drawn.setdefault(image_id, [])
-    for entry in content["annotations"]:
-        if entry.get("image_id") not in pictures:
+    for entry in _entries(content, "annotations"):
+        if str(entry.get("image_id")) not in pictures:
             problems.append(Problem("annotation_of_no_image", str(entry.get("image_id"))))
             continue
-        image_id, as_stored = pictures[entry["image_id"]]
+        image_id, as_stored = pictures[str(entry.get("image_id"))]
         box = _box(entry.get("bbox"))
         if box is None:
             problems.append(Problem("bad_line", image_id, "bbox is not four numbers"))
             continue
         held = sizes[image_id]
-        label = names.get(entry.get("category_id"), str(entry.get("category_id")))
+        label = names.get(str(entry.get("category_id")), str(entry.get("category_id")))
         drawn[image_id].append((box if as_stored or held is None else to_stored(box, held), label))
     return drawn
 
@@ -91,28 +95,29 @@ def coco_boxes(
 def vgg_boxes(content: Mapping[str, Any], index: PictureIndex, problems: list[Problem]) -> Drawn:
     """Return image id -> boxes around the outlines of a VGG Image Annotator file."""
     drawn: Drawn = {}
-    entries = content.get("_via_img_metadata", content)
-    for entry in entries.values():
+    for entry in _entries(content, "_via_img_metadata") or _entries({"": content}, ""):
         image_id = index.find(str(entry.get("filename", "")))
         if image_id is None:
             problems.append(Problem("missing_file", str(entry.get("filename", ""))))
             continue
         size = stored_size(index.pictures[image_id])
-        regions = entry.get("regions", [])
         drawn[image_id] = []
-        for region in regions.values() if isinstance(regions, dict) else regions:
-            box = _vgg_box(region.get("shape_attributes", {}))
+        for region in _entries(entry, "regions"):
+            box = _vgg_box(region.get("shape_attributes"))
             if box is None:
                 problems.append(Problem("bad_line", image_id, "outline without points"))
                 continue
-            label = next(iter(map(str, region.get("region_attributes", {}).values())), "")
+            attributes = region.get("region_attributes")
+            label = next(map(str, attributes.values()), "") if isinstance(attributes, dict) else ""
             drawn[image_id].append((to_stored(box, size) if size else box, label))
     return drawn
 
 
-def _vgg_box(shape: Mapping[str, Any]) -> Box | None:
+def _vgg_box(shape: object) -> Box | None:
+    if not isinstance(shape, dict):
+        return None
     if "all_points_x" in shape:
-        return _around(shape["all_points_x"], shape.get("all_points_y", ()))
+        return _around(shape["all_points_x"], shape.get("all_points_y"))
     return _box([shape.get(key) for key in ("x", "y", "width", "height")])
 
 
@@ -239,16 +244,27 @@ def read_json(file: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def _entries(content: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """Return the objects of a list or object; whatever else a file holds there is left out."""
+    held = content.get(key)
+    values = held.values() if isinstance(held, dict) else held if isinstance(held, list) else ()
+    return [value for value in values if isinstance(value, dict)]
+
+
+def _numbers(values: object) -> list[float] | None:
+    if not isinstance(values, list) or not all(isinstance(v, int | float) for v in values):
+        return None
+    return [float(v) for v in values] if all(map(math.isfinite, values)) else None
+
+
 def _box(values: object) -> Box | None:
-    if not isinstance(values, list) or len(values) != 4:
-        return None
-    if not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
-        return None
-    return Box(*(float(v) for v in values))
+    numbers = _numbers(values)
+    return Box(*numbers) if numbers and len(numbers) == 4 else None
 
 
-def _around(xs: Iterable[float], ys: Iterable[float]) -> Box | None:
-    xs, ys = list(xs), list(ys)
-    if not xs or len(xs) != len(ys) or not all(map(math.isfinite, (*xs, *ys))):
+def _around(xs: object, ys: object) -> Box | None:
+    across, down = _numbers(xs), _numbers(ys)
+    if not across or not down or len(across) != len(down):
         return None
-    return Box(min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
+    left, top = min(across), min(down)
+    return Box(left, top, max(across) - left, max(down) - top)

@@ -44,7 +44,9 @@ def read_manifest_folder(path: Path, _: Collection[str] = ()) -> Reading:
     except OSError as error:
         raise DatasetError(f"{path / 'manifest.csv'}: cannot be read") from error
     except ValueError as error:
-        raise DatasetError(str(error)) from error
+        raise DatasetError(f"{path}: {error}") from error
+    except KeyError as error:
+        raise DatasetError(f"{path / 'boxes.csv'}: no column {error}") from error
     problems = []
     records = []
     for sample in samples:
@@ -154,7 +156,7 @@ def _rsna_rows(file: Path) -> list[tuple[str, dict[str, str]]]:
         target = next((c for c in _CSV_TARGET if c in (reader.fieldnames or ())), None)
         if image is None or target is None:
             return []
-        return [(row[image], {**row, "Target": row[target]}) for row in reader]
+        return [(row[image] or "", {**row, "Target": row[target] or ""}) for row in reader]
 
 
 def _rsna_record(

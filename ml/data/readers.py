@@ -1,6 +1,7 @@
 """All data set formats by name."""
 
 import argparse
+import csv
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
@@ -38,8 +39,8 @@ def read_dataset(name: str, path: Path, fracture_classes: Collection[str] = ()) 
         return FORMATS[name](path, fracture_classes)
     except OSError as error:
         raise DatasetError(f"{path}: {error.strerror or 'cannot be read'}") from error
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: a label file is not UTF-8 text") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: a label file is not readable as text") from error
 
 
 def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:

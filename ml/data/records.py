@@ -243,9 +243,11 @@ def stored_size(path: Path) -> StoredSize | None:
     try:
         with Image.open(path) as image:
             orientation = int(image.getexif().get(_EXIF_ORIENTATION, 1))
-            # Pillow turns TIFF pictures only when they are loaded: this is the stored size.
-            valid = orientation if 1 <= orientation <= 8 else 1
-            return StoredSize(image.width, image.height, valid)
+            orientation = orientation if 1 <= orientation <= 8 else 1
+            width, height = image.size
+            if image.format == "TIFF" and orientation in _TURNED:
+                width, height = height, width  # Pillow gives the upright size of this format
+            return StoredSize(width, height, orientation)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         pass
     try:
