@@ -1,5 +1,7 @@
 """Train the detector: ``python -m ml.train --data DIR --minutes 100 --out var/train/run``.
 
+With ``--architecture`` and the name of a classifier, ``ml.train_classifier`` does all the rest.
+
 Needs ``requirements-train.txt``. Stops by the clock or by steps; the learning rate follows the
 progress, so that every budget ends with a finished cosine. Each round leaves a resumable state,
 the last averaged weights and the best ones by AUROC on the validation part.
@@ -19,7 +21,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ml import train_classifier
 from ml.architectures.detector import build_detector
+from ml.classification import ARCHITECTURES
 from ml.data.batches import BatchPlan, batches
 from ml.data.cache import PictureCache
 from ml.data.fracatlas import Sample, read_samples
@@ -199,7 +203,13 @@ def validate(model: keras.Model, samples: Sequence[Sample]) -> dict[str, float]:
 
 def main() -> None:
     """Read the command line and train."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    choice = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    choice.add_argument("--architecture", choices=("detector", *ARCHITECTURES), default="detector")
+    chosen, rest = choice.parse_known_args()
+    if chosen.architecture != "detector":
+        train_classifier.main(["--architecture", chosen.architecture, *rest])
+        return
+    parser = argparse.ArgumentParser(description=__doc__, parents=[choice])
     parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv")
     parser.add_argument("--weights", type=Path, default=None, help="ImageNet weights (.weights.h5)")
     parser.add_argument("--config", type=Path, default=_DEFAULT_CONFIG)
