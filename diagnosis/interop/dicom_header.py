@@ -3,6 +3,7 @@
 import datetime
 import io
 import logging
+import unicodedata
 from typing import Any, Final
 from uuid import UUID, uuid5
 
@@ -22,6 +23,7 @@ TRANSFER_SYNTAX: Final = ExplicitVRLittleEndian
 _NAMESPACE: Final = UUID("5c0f2b86-6a52-5d0a-9d43-6a9ad1a6a2c7")
 _PERSON_NAME_LENGTH: Final = 64
 _LONG_STRING: Final = 64
+_UNPRINTABLE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _SHORT_STRING: Final = 16
 
 
@@ -48,10 +50,13 @@ def person_name(value: str) -> str:
     gets a caret, which says that it is a family name.
     """
     groups = _printable(value).replace("\\", " ").split("=")[:3]
-    name = "=".join("^".join(g.split("^")[:5])[:_PERSON_NAME_LENGTH].strip() for g in groups)
-    if not name or "^" in name:
-        return name
-    return f"{name[: _PERSON_NAME_LENGTH - 1]}^"
+    groups = ["^".join(g.split("^")[:5])[:_PERSON_NAME_LENGTH].strip() for g in groups]
+    name = "=".join(groups)
+    if not name.strip("=^ "):
+        return ""
+    if "^" not in name:
+        groups[0] = f"{groups[0][: _PERSON_NAME_LENGTH - 1]}^"
+    return "=".join(groups)
 
 
 def text(value: str, length: int = _LONG_STRING) -> str:
@@ -140,7 +145,8 @@ def to_bytes(dataset: Dataset) -> bytes:
 
 
 def _printable(value: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in value)
+    # Format characters stay: some scripts need joiners inside of a name.
+    return "".join(" " if unicodedata.category(c) in _UNPRINTABLE else c for c in value)
 
 
 def _date(value: datetime.date | None) -> DA | str:

@@ -279,6 +279,14 @@ def test_the_words_of_a_tiny_image_are_not_cut() -> None:
     assert (capture[20:, -3:] == 0).all()
 
 
+def test_the_words_at_a_box_on_the_right_edge_are_not_cut() -> None:
+    part = item(findings=(replace(DEFINITE, x=290.0, y=100.0, width=10.0),))
+    burned = reread(secondary_capture(result(part), part, pixels())).pixel_array
+    above_the_box = burned[80:98]
+    assert (above_the_box[:, 200:280] != 90).any(), "the words have moved to the left"
+    assert (above_the_box[:, -4:] == 90).all()
+
+
 def test_a_capture_of_other_pixels_is_refused() -> None:
     with pytest.raises(ValueError, match="size"):
         secondary_capture(result(), item(), np.zeros((3, 3), np.uint8))
@@ -317,6 +325,10 @@ def test_another_result_gets_other_identifiers() -> None:
         ("Yamada^Tarou=山田^太郎", "Yamada^Tarou=山田^太郎"),
         ("O'Neil\\^Mac\x00Bell\n", "O'Neil ^Mac Bell"),
         ("Mononym", "Mononym^"),
+        ("Yamada=山田", "Yamada^=山田"),
+        ("مهر\u200cدخت^م", "مهر\u200cدخت^م"),
+        ("Broken\ud800^Text", "Broken ^Text"),
+        ("=^", ""),
         ("محمد^علي", "محمد^علي"),
         ("A" * 200, "A" * 63 + "^"),
         ("B^" + "C" * 200, "B^" + "C" * 62),
