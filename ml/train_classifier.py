@@ -90,8 +90,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         settings = Settings.read(arguments.config, {n: getattr(arguments, n) for n in names})
     except (OSError, TypeError, ValueError, tomllib.TOMLDecodeError) as error:
         parser.error(f"settings: {error}")
-    if min(arguments.steps_per_epoch, arguments.limit, arguments.checkpoint_steps) < 0:
-        parser.error("--steps-per-epoch, --limit and --checkpoint-steps must not be negative")
+    for name in ("steps_per_epoch", "limit", "checkpoint_steps", "seed"):
+        if getattr(arguments, name) < 0:
+            parser.error(f"--{name.replace('_', '-')} must not be negative")
     arguments.out = arguments.out or Path(f"var/train/{arguments.architecture}-{arguments.head}")
     try:
         parts = _read_parts(arguments)
