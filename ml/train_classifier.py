@@ -81,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Read the command line and train."""
     parser = _parser()
     arguments = parser.parse_args(argv)
+    _refuse_negative(parser, arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if arguments.dry_run:
         arguments.epochs, arguments.frozen_epochs = 2, 1
@@ -90,9 +91,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         settings = Settings.read(arguments.config, {n: getattr(arguments, n) for n in names})
     except (OSError, TypeError, ValueError, tomllib.TOMLDecodeError) as error:
         parser.error(f"settings: {error}")
-    for name in ("steps_per_epoch", "limit", "checkpoint_steps", "seed"):
-        if getattr(arguments, name) < 0:
-            parser.error(f"--{name.replace('_', '-')} must not be negative")
     arguments.out = arguments.out or Path(f"var/train/{arguments.architecture}-{arguments.head}")
     try:
         parts = _read_parts(arguments)
@@ -111,6 +109,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not arguments.resume or "holds a run with other" not in str(error):
             raise
         parser.error(str(error))
+
+
+def _refuse_negative(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    for name in ("steps_per_epoch", "limit", "checkpoint_steps", "seed"):
+        if getattr(arguments, name) < 0:
+            parser.error(f"--{name.replace('_', '-')} must not be negative")
 
 
 def _read_parts(arguments: argparse.Namespace) -> dict[str, list[Sample]]:
