@@ -196,10 +196,12 @@ export class Upload {
   #listen() {
     this.form.addEventListener("submit", (event) => event.preventDefault());
     for (const input of this.form.querySelectorAll("[data-upload-input]")) {
-      input.addEventListener("change", () => {
+      const take = () => {
         this.add([...input.files]);
         input.value = ""; // the same file may be chosen again
-      });
+      };
+      input.addEventListener("change", take);
+      if (input.files.length) take(); // chosen before this script had loaded
     }
     this.form.querySelector("[data-upload-retry-all]").addEventListener("click", () => this.#again(this.items));
     for (const name of ["dragenter", "dragover"]) {
