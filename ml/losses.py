@@ -11,7 +11,7 @@ Tensors = dict[str, tf.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
-    """How much each part counts."""
+    """How much each part counts; of the attributes, how much each class does (empty: alike)."""
 
     image: float = 1.0
     map: float = 1.0
@@ -21,6 +21,7 @@ class LossWeights:
     flags: float = 0.1
     attributes: float = 0.1
     label_smoothing: float = 0.03
+    attribute_classes: tuple[tuple[float, ...], ...] = ()
 
 
 def detector_losses(truth: Tensors, output: Tensors, weights: LossWeights) -> Tensors:
@@ -33,7 +34,8 @@ def detector_losses(truth: Tensors, output: Tensors, weights: LossWeights) -> Te
         "region": weights.region * _classes(truth["region"], output["region"]),
         "body_region": weights.body_region * _classes(truth["body_region"], output["body_region"]),
         "flags": weights.flags * _known_binary(truth["flags"], output["flags"]),
-        "attributes": weights.attributes * _attributes(truth["attributes"], output["attributes"]),
+        "attributes": weights.attributes
+        * _attributes(truth["attributes"], output["attributes"], weights.attribute_classes),
     }
     parts["total"] = tf.add_n(list(parts.values()))
     return parts
@@ -78,14 +80,22 @@ def _known_binary(truth: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(cost * known) / tf.maximum(tf.reduce_sum(known), 1.0)
 
 
-def _classes(truth: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+def _classes(
+    truth: tf.Tensor, logits: tf.Tensor, class_weights: tuple[float, ...] = ()
+) -> tf.Tensor:
     index = tf.cast(truth, tf.int32)
-    known = tf.cast(index >= 0, tf.float32)
-    cost = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(index, 0), logits)
-    return tf.reduce_sum(cost * known) / tf.maximum(tf.reduce_sum(known), 1.0)
+    counts = tf.cast(index >= 0, tf.float32)
+    index = tf.maximum(index, 0)
+    if class_weights:
+        counts *= tf.gather(tf.constant(class_weights, tf.float32), index)
+    cost = tf.nn.sparse_softmax_cross_entropy_with_logits(index, logits)
+    return tf.reduce_sum(cost * counts) / tf.maximum(tf.reduce_sum(counts), 1.0)
 
 
-def _attributes(truth: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+def _attributes(
+    truth: tf.Tensor, logits: tf.Tensor, class_weights: tuple[tuple[float, ...], ...]
+) -> tf.Tensor:
     sizes = [len(SEVERITIES), len(DISPLACEMENTS), len(PATTERNS)]
+    weights = class_weights or ((), (), ())
     groups = tf.split(logits, sizes, axis=-1)
-    return tf.add_n([_classes(truth[..., i], group) for i, group in enumerate(groups)])
+    return tf.add_n([_classes(truth[..., i], group, weights[i]) for i, group in enumerate(groups)])

@@ -29,6 +29,7 @@ from ml.data.cache import PictureCache
 from ml.data.fracatlas import Sample, read_samples
 from ml.data.pictures import read_grey
 from ml.data.splits import read_split
+from ml.labels import DISPLACEMENTS, PATTERNS, SEVERITIES
 from ml.losses import LossWeights
 from ml.metrics import auroc
 from ml.preprocessing import prepare
@@ -59,6 +60,8 @@ class Run:
         cache = PictureCache(arguments.cache, samples)
         options = dict(config["model"])
         self.model = build_detector(backbone_weights=arguments.weights, **options)
+        if arguments.start_from is not None:
+            self.model.load_weights(str(arguments.start_from))
         self.shadow = build_detector(backbone_weights=None, **options)
         self.average = MovingAverage(self.model, config["optimizer"]["average_decay"])
         self.optimizer = keras.optimizers.AdamW(
@@ -81,7 +84,10 @@ class Run:
             self._restore()
         seed = arguments.seed + self.step_count  # a resumed run draws new views
         self.stream = in_background(batches(self.training, cache, plan, seed=seed))
-        self.step = make_step(self.model, self.optimizer, LossWeights(**config["loss"]))
+        weights = LossWeights(
+            **config["loss"], attribute_classes=attribute_class_weights(self.training)
+        )
+        self.step = make_step(self.model, self.optimizer, weights)
 
     def train(self) -> None:
         """Run until the budget is used up."""
@@ -160,6 +166,22 @@ class Run:
         self.average.restore(int(numbers[3]), averages)
 
 
+def attribute_class_weights(samples: Sequence[Sample]) -> tuple[tuple[float, ...], ...]:
+    """Return how much each severity, displacement and pattern counts: rare ones more, mean 1."""
+    fractures = [fracture for sample in samples for fracture in sample.fractures]
+    weights = []
+    for name, classes in (
+        ("severity", SEVERITIES),
+        ("displacement", DISPLACEMENTS),
+        ("pattern", PATTERNS),
+    ):
+        known = [getattr(fracture, name) for fracture in fractures]
+        counts = np.array([max(1, known.count(index)) for index in range(len(classes))])
+        inverse = 1.0 / np.sqrt(counts)
+        weights.append(tuple(float(v) for v in inverse / np.average(inverse, weights=counts)))
+    return tuple(weights)
+
+
 def validate(model: keras.Model, samples: Sequence[Sample]) -> dict[str, float]:
     """Return AUROC, the pointing game and region accuracy on pictures prepared as at run time."""
     size = int(model.input_shape[1])
@@ -212,6 +234,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, parents=[choice])
     parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv")
     parser.add_argument("--weights", type=Path, default=None, help="ImageNet weights (.weights.h5)")
+    parser.add_argument(
+        "--start-from", type=Path, default=None, help="weights of a detector to go on from"
+    )
     parser.add_argument("--config", type=Path, default=_DEFAULT_CONFIG)
     parser.add_argument("--split", type=Path, default=_DEFAULT_SPLIT)
     parser.add_argument("--cache", type=Path, default=Path("var/train/cache"))
