@@ -3,120 +3,43 @@
 Usage: ``python -m ml.data.split --format FORMAT PATH --out CSV --by group --test 0.2
 --validation 0.1 --seed S``; ``--validation 0`` gives the plain 80/20. With ``--report`` (the json
 of ``ml.data.check``) duplicates stay together, and unreadable or contradictory pictures are left
-out. The same data, shares and seed give the same file. Exit status 2: it cannot be done.
+out. ``--folds K`` writes ``image_id,fold`` for cross-validation instead, and ``--folds-file CSV
+--held-out N`` the parts of one of its folds: the fold is the test part, ``--validation`` a share
+of the rest. The same data, shares and seed give the same file. Exit status 2: it cannot be done.
 """
 
 import argparse
 import json
-import random
 import sys
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ml.data.duplicates import joined
+from ml.data.folds import held_out_parts, make_folds, read_folds, write_folds
+from ml.data.grouped import grouped_split
 from ml.data.readers import add_dataset_arguments, read_dataset
 from ml.data.records import DatasetError, Record
 from ml.data.splits import EXCLUDED, PARTS, write_split
 
-Stratum = tuple[bool, str]
-
-
-def grouped_split(
-    records: Sequence[Record],
-    shares: Mapping[str, float],
-    *,
-    seed: int,
-    duplicates: Sequence[Sequence[str]] = (),
-    excluded: frozenset[str] = frozenset(),
-) -> dict[str, str]:
-    """Return image id -> part, stratified by label and region.
-
-    Pictures that share a block (patient), a group (copies) or a list of ``duplicates`` stay
-    together, directly or through others. Large clusters are placed first, each where its strata
-    are furthest below their share.
-
-    Args:
-        records: what a reader gave.
-        shares: part -> share above 0; they add up to 1.
-        seed: another seed gives another division.
-        duplicates: lists of image ids that must stay together.
-        excluded: image ids to leave out, besides those with contradictory labels.
-
-    Raises:
-        DatasetError: fewer independent clusters than parts.
-    """
-    by_id = {r.image_id: r for r in records}
-    left_out = excluded | {r.image_id for r in records if r.label_conflict}
-    # A picture that is left out still ties its patient and its duplicates together.
-    ties: list[Sequence[tuple[str, str]]] = [
-        (("image", r.image_id), ("group", r.group), ("block", r.block)) for r in records
-    ]
-    ties += [[("image", i) for i in group if i in by_id] for group in duplicates]
-    clusters = [
-        sorted(name for kind, name in cluster if kind == "image" and name not in left_out)
-        for cluster in joined(tie for tie in ties if tie)
-    ]
-    clusters = sorted(cluster for cluster in clusters if cluster)
-    if len(clusters) < len(shares):
-        raise DatasetError(f"{len(clusters)} patients or groups cannot fill {len(shares)} parts")
-    generator = random.Random(seed)  # noqa: S311 - a reproducible division, not a secret
-    generator.shuffle(clusters)
-    clusters.sort(key=len, reverse=True)
-    strata = [Counter(_stratum(by_id[i]) for i in cluster) for cluster in clusters]
-    parts = {image_id: EXCLUDED for image_id in left_out if image_id in by_id}
-    for cluster, part in zip(clusters, _place(strata, shares), strict=True):
-        parts.update(dict.fromkeys(cluster, part))
-    return parts
-
-
-def _stratum(record: Record) -> Stratum:
-    return record.fractured, record.region
-
-
-def _place(strata: Sequence[Counter[Stratum]], shares: Mapping[str, float]) -> list[str]:
-    totals: Counter[Stratum] = Counter()
-    for stratum in strata:
-        totals.update(stratum)
-    held: dict[str, Counter[Stratum]] = defaultdict(Counter)
-
-    def cost(part: str, stratum: Counter[Stratum]) -> float:
-        share = shares[part]
-        return sum(
-            (count / totals[key])
-            * (2 * (held[part][key] / totals[key] - share) + count / totals[key])
-            / share
-            for key, count in stratum.items()
-        )
-
-    placed = []
-    for stratum in strata:
-        costs = {part: cost(part, stratum) for part in shares}
-        best = min(costs, key=costs.__getitem__)
-        held[best].update(stratum)
-        placed.append(best)
-    return placed
-
 
 def main(argv: list[str] | None = None) -> int:
     """Write the split file and tell what is in each part; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m ml.data.split", description=__doc__)
-    add_dataset_arguments(parser)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--by", choices=("group",), default="group")
-    parser.add_argument("--test", type=float, default=0.2)
-    parser.add_argument("--validation", type=float, default=0.1)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--report", type=Path, help="json of ml.data.check")
-    options = parser.parse_args(argv)
+    options = _parser().parse_args(argv)
     try:
-        shares = _shares(options.test, options.validation)
         records = read_dataset(options.format, options.path, options.fracture_class).records
         duplicates, excluded = _report(options.report)
-        parts = grouped_split(
-            records, shares, seed=options.seed, duplicates=duplicates, excluded=excluded
-        )
-        write_split(parts, options.out)
+        if options.folds is not None:
+            folds = make_folds(
+                records,
+                options.folds,
+                seed=options.seed,
+                duplicates=duplicates,
+                excluded=excluded,
+            )
+            write_folds(folds, options.out)
+            parts = {r.image_id: _fold_name(folds.get(r.image_id)) for r in records}
+        else:
+            parts = _parts(records, options, duplicates, excluded)
+            write_split(parts, options.out)
     except DatasetError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -125,6 +48,48 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     sys.stdout.write(_summary(records, parts))
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m ml.data.split", description=__doc__)
+    add_dataset_arguments(parser)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--by", choices=("group",), default="group")
+    parser.add_argument("--test", type=float, default=0.2)
+    parser.add_argument("--validation", type=float, default=0.1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--report", type=Path, help="json of ml.data.check")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--folds", type=int, metavar="K", help="write K folds instead of parts")
+    kind.add_argument("--folds-file", type=Path, metavar="CSV", help="a file made with --folds")
+    parser.add_argument("--held-out", type=int, default=0, metavar="N", help="with --folds-file")
+    return parser
+
+
+def _parts(
+    records: Sequence[Record],
+    options: argparse.Namespace,
+    duplicates: Sequence[Sequence[str]],
+    excluded: frozenset[str],
+) -> dict[str, str]:
+    if options.folds_file is None:
+        shares = _shares(options.test, options.validation)
+        return grouped_split(
+            records, shares, seed=options.seed, duplicates=duplicates, excluded=excluded
+        )
+    folds = read_folds(options.folds_file)
+    return held_out_parts(
+        records,
+        {image_id: fold for image_id, fold in folds.items() if image_id not in excluded},
+        options.held_out,
+        validation=options.validation,
+        seed=options.seed,
+        duplicates=duplicates,
+    )
+
+
+def _fold_name(fold: int | None) -> str:
+    return EXCLUDED if fold is None else f"fold {fold}"
 
 
 def _shares(test: float, validation: float) -> dict[str, float]:
@@ -148,7 +113,9 @@ def _report(path: Path | None) -> tuple[list[list[str]], frozenset[str]]:
 
 def _summary(records: Sequence[Record], parts: Mapping[str, str]) -> str:
     lines = []
-    for part in (*PARTS, EXCLUDED):
+    names = [part for part in PARTS if part in parts.values()]
+    names += sorted(set(parts.values()) - {*PARTS, EXCLUDED})
+    for part in (*names, EXCLUDED):
         inside = [r for r in records if parts[r.image_id] == part]
         if not inside:
             continue

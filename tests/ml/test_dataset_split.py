@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ml.data.grouped import grouped_split
 from ml.data.records import DatasetError, record
-from ml.data.split import grouped_split, main
+from ml.data.split import main
 from ml.data.splits import read_split
 from ml.data.synthetic import synthetic_radiograph, to_png
 
