@@ -25,6 +25,7 @@ class Action(StrEnum):
     IMAGE_UPLOAD = "image.upload"
     IMAGE_MOVE = "image.move"
     ANALYSIS_REQUEST = "analysis.request"
+    FINDING_REVIEW = "finding.review"
     REPORT_VIEW = "report.view"
     REPORT_WRITE = "report.write"
     REPORT_SIGN = "report.sign"
@@ -50,7 +51,7 @@ ALLOWED: Mapping[Role, frozenset[Action]] = {
     Role.TECHNICIAN: _VIEW | _REGISTER,
     Role.DOCTOR: _VIEW
     | _REGISTER
-    | {Action.PATIENT_MERGE, Action.REPORT_WRITE, Action.REPORT_SIGN},
+    | {Action.PATIENT_MERGE, Action.FINDING_REVIEW, Action.REPORT_WRITE, Action.REPORT_SIGN},
     Role.CLINIC_ADMIN: _VIEW
     | {
         Action.PATIENT_MERGE,

@@ -62,6 +62,26 @@ def append_only(table: str, *, when: str = "") -> str:
     """
 
 
+def clinic_references(table: str, **columns: str) -> str:
+    """Let ``column="target table"`` point to rows of the own clinic only; for new tables.
+
+    Foreign keys are checked without row-level security; a second key over clinic *and* id
+    leaves a reference to another clinic's row no target. The target needs ``clinic_target``.
+    """
+    return "".join(
+        f"""
+        ALTER TABLE {table} ADD CONSTRAINT {table}_{column}_in_clinic
+            FOREIGN KEY (clinic_id, {column}) REFERENCES {target} (clinic_id, id);
+        """
+        for column, target in columns.items()
+    )
+
+
+def clinic_target(table: str) -> str:
+    """Give a table the key that ``clinic_references`` of others point to."""
+    return f"ALTER TABLE {table} ADD CONSTRAINT {table}_in_clinic UNIQUE (clinic_id, id)"
+
+
 def application_role() -> str:
     """Return the quoted name of the role that web processes and workers connect as."""
     name = str(connections["default"].settings_dict["USER"])

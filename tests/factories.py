@@ -14,6 +14,7 @@ from accounts.tenancy import clinic_scope
 from diagnosis.models import (
     Analysis,
     Finding,
+    FindingReview,
     ModelVersion,
     Patient,
     Report,
@@ -191,6 +192,22 @@ class FindingFactory(ClinicOwnedFactory[Finding]):
     height = 40.0
     probability = 0.9
     certainty = Finding.Certainty.DEFINITE
+
+
+class FindingReviewFactory(ClinicOwnedFactory[FindingReview]):
+    class Meta:
+        model = FindingReview
+
+    finding = factory.SubFactory(FindingFactory)
+    image = factory.SelfAttribute("finding.analysis.image")
+    clinic = factory.SelfAttribute("image.clinic")
+    uid = factory.SelfAttribute("finding.uid")
+    decision = FindingReview.Decision.ACCEPTED
+    x = 10.0
+    y = 20.0
+    width = 30.0
+    height = 40.0
+    author = factory.SubFactory(UserFactory)
 
 
 class ReportFactory(ClinicOwnedFactory[Report]):

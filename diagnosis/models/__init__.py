@@ -2,6 +2,7 @@
 
 from diagnosis.models.analyses import Analysis, Finding
 from diagnosis.models.base import ClinicOwnedModel, ClinicOwnedQuerySet, Job, Priority
+from diagnosis.models.finding_reviews import FindingReview
 from diagnosis.models.idempotency import IdempotencyRecord
 from diagnosis.models.job_overview import JobOverview
 from diagnosis.models.model_versions import ModelVersion
@@ -14,6 +15,7 @@ __all__ = [
     "ClinicOwnedModel",
     "ClinicOwnedQuerySet",
     "Finding",
+    "FindingReview",
     "IdempotencyRecord",
     "Job",
     "JobOverview",

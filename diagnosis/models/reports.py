@@ -26,7 +26,8 @@ class ReportVersion(ClinicOwnedModel):
     amendment is always a new version that says why (``reason``). ``revision``
     counts saves of the draft: a client sends the one it has read (``If-Match``).
     ``basis`` fingerprints the patient, images and result that the writer saw.
-    ``result`` is the study's result as it was when the draft was signed.
+    ``result`` is the study's result as it was when the draft was signed, ``reviewed_findings``
+    what doctors had decided about its findings, and the ones they had added.
     """
 
     class Status(models.TextChoices):
@@ -51,6 +52,11 @@ class ReportVersion(ClinicOwnedModel):
     author = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     updated_at = models.DateTimeField(auto_now=True)
     result = models.JSONField(null=True, blank=True)
+    reviewed_findings = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="What was decided about each finding when this was signed",
+    )
     signed_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     signer_name = models.CharField(max_length=250, blank=True)
     signed_at = models.DateTimeField(null=True, blank=True)

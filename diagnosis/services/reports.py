@@ -29,6 +29,7 @@ from diagnosis.services.report_documents import (
     report_with_study,
     verification_url,
 )
+from diagnosis.services.report_findings import findings_snapshot
 from diagnosis.services.report_texts import SECTIONS, report_prefill
 from diagnosis.services.study_results import study_refresh
 from diagnosis.storage import object_put, object_read
@@ -184,6 +185,7 @@ def report_sign(*, actor: User, report: Report, revision: int | None = None) -> 
         ) from error
     draft.status, draft.signed_by, draft.signed_at = SIGNED, actor, signed_at
     draft.signer_name, draft.result = actor.display_name, study.result
+    draft.reviewed_findings = findings_snapshot(actor=actor, study=study)
     draft.content_sha256, draft.pdf_sha256 = digest, hashlib.sha256(pdf).hexdigest()
     draft.save()
     study_refresh(study_id=study.pk)

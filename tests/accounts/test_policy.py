@@ -16,6 +16,7 @@ EXPECTED = {                    # technician, doctor, clinic admin
     Action.IMAGE_UPLOAD:         (True,  True,  False),
     Action.IMAGE_MOVE:           (True,  True,  False),
     Action.ANALYSIS_REQUEST:     (True,  True,  False),
+    Action.FINDING_REVIEW:       (False, True,  False),
     Action.REPORT_VIEW:          (True,  True,  True),
     Action.REPORT_WRITE:         (False, True,  False),
     Action.REPORT_SIGN:          (False, True,  False),

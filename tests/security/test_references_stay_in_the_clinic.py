@@ -1,14 +1,17 @@
 """The second wall for references: no row of one clinic points to a row of another."""
 
+from uuid import uuid4
+
 import pytest
 from django.apps import apps
 from django.db import IntegrityError, connection, transaction
 from django.db.models import ForeignKey
 
 from accounts.tenancy import clinic_scope
-from diagnosis.models import ClinicOwnedModel, ReportVersion, Study
+from diagnosis.models import ClinicOwnedModel, FindingReview, ReportVersion, Study
 from tests.factories import (
     FindingFactory,
+    FindingReviewFactory,
     PatientFactory,
     ReportVersionFactory,
     StudyFactory,
@@ -26,9 +29,19 @@ EDGES = [
 
 def clinic_with_a_row_in_every_table():
     study = StudyFactory(patient=PatientFactory())
-    FindingFactory(analysis__image=StudyImageFactory(study=study))
+    finding = FindingFactory(analysis__image=StudyImageFactory(study=study))
+    FindingReviewFactory(finding=finding)
     ReportVersionFactory(report__study=study)
     return study.clinic_id
+
+
+# Rows that are never changed, and what a second one must have of its own.
+APPEND_ONLY = {FindingReview: {"number": 2}}
+
+
+def another(model):
+    """Return the values of a further row like the one that is there."""
+    return model._base_manager.values().get() | APPEND_ONLY[model] | {"id": uuid4()}
 
 
 def names(edge):
@@ -38,7 +51,8 @@ def names(edge):
 def test_all_edges_are_known():
     assert {names(edge) for edge in EDGES} == {
         "Patient.merged_into", "Study.patient", "Study.merged_from", "StudyImage.study",
-        "Analysis.image", "Finding.analysis", "Report.study", "ReportVersion.report",
+        "Analysis.image", "Finding.analysis", "FindingReview.image", "FindingReview.finding",
+        "Report.study", "ReportVersion.report",
     }  # fmt: skip
 
 
@@ -55,8 +69,11 @@ def test_a_row_cannot_point_to_another_clinic_not_even_for_the_application_role(
 
     with clinic_scope(own):
         rows = model._base_manager.all()
+        write, values = rows.update, {field.attname: target}
+        if model in APPEND_ONLY:
+            write, values = rows.create, {**another(model), **values}
         with pytest.raises(IntegrityError, match="in_clinic"), transaction.atomic():
-            rows.update(**{field.attname: target})
+            write(**values)
         assert rows.values_list(field.attname, flat=True).get() != target
 
 

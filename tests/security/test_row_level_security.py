@@ -11,6 +11,7 @@ from accounts.tenancy import clinic_scope, current_clinic_id
 from diagnosis.models import (
     Analysis,
     Finding,
+    FindingReview,
     IdempotencyRecord,
     JobOverview,
     Patient,
@@ -22,6 +23,7 @@ from diagnosis.models import (
 from tests.factories import (
     ClinicFactory,
     FindingFactory,
+    FindingReviewFactory,
     MembershipFactory,
     PatientFactory,
     ReportVersionFactory,
@@ -31,7 +33,8 @@ from tests.factories import (
 
 pytestmark = pytest.mark.django_db
 CLINICAL: list[type[Model]] = [
-    Patient, Study, StudyImage, Analysis, Finding, Report, ReportVersion, IdempotencyRecord,
+    Patient, Study, StudyImage, Analysis, Finding, FindingReview, Report, ReportVersion,
+    IdempotencyRecord,
 ]  # fmt: skip
 WALL = "row-level security"
 
@@ -41,7 +44,8 @@ def clinic_a():
     """A clinic with one row in every clinical table."""
     member = MembershipFactory(doctor=True)
     study = StudyFactory(patient=PatientFactory(clinic=member.clinic))
-    FindingFactory(analysis__image=StudyImageFactory(study=study))
+    finding = FindingFactory(analysis__image=StudyImageFactory(study=study))
+    FindingReviewFactory(finding=finding)
     ReportVersionFactory(report__study=study)
     with clinic_scope(member.clinic_id):
         IdempotencyRecord.objects.create(
