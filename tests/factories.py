@@ -15,7 +15,10 @@ from diagnosis.models import (
     Analysis,
     Finding,
     FindingReview,
+    Hl7Message,
+    Hl7Sender,
     ModelVersion,
+    Order,
     Patient,
     Report,
     ReportVersion,
@@ -227,3 +230,43 @@ class ReportVersionFactory(ClinicOwnedFactory[ReportVersion]):
     author = factory.SubFactory(UserFactory)
     findings = "No displaced fracture."
     impression = "No fracture seen."
+
+
+class OrderFactory(ClinicOwnedFactory[Order]):
+    class Meta:
+        model = Order
+
+    study = factory.SubFactory(StudyFactory)
+    clinic = factory.SelfAttribute("study.clinic")
+    source = "hl7:RIS|HOSPITAL"
+    placer_number = factory.Sequence(lambda n: f"P-{n}")
+    told_at = factory.LazyFunction(timezone.now)
+
+
+class Hl7SenderFactory(ClinicOwnedFactory[Hl7Sender]):
+    """A radiology information system on this machine that may also merge patients."""
+
+    class Meta:
+        model = Hl7Sender
+
+    clinic = factory.SubFactory(ClinicFactory)
+    membership = factory.SubFactory(
+        MembershipFactory,
+        clinic=factory.SelfAttribute("..clinic"),
+        roles=[Role.TECHNICIAN, Role.CLINIC_ADMIN],
+    )
+    name = "Radiology information system"
+    sending_application = "RIS"
+    sending_facility = "HOSPITAL"
+    networks = ["127.0.0.0/8"]
+
+
+class Hl7MessageFactory(ClinicOwnedFactory[Hl7Message]):
+    class Meta:
+        model = Hl7Message
+
+    sender = factory.SubFactory(Hl7SenderFactory)
+    clinic = factory.SelfAttribute("sender.clinic")
+    control_id = factory.Sequence(lambda n: f"C-{n}")
+    content_hmac = "00" * 32
+    outcome = "AA"

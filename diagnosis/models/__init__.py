@@ -3,9 +3,11 @@
 from diagnosis.models.analyses import Analysis, Finding
 from diagnosis.models.base import ClinicOwnedModel, ClinicOwnedQuerySet, Job, Priority
 from diagnosis.models.finding_reviews import FindingReview
+from diagnosis.models.hl7 import Hl7Message, Hl7Sender
 from diagnosis.models.idempotency import IdempotencyRecord
 from diagnosis.models.job_overview import JobOverview
 from diagnosis.models.model_versions import ModelVersion
+from diagnosis.models.orders import Order
 from diagnosis.models.patients import Patient
 from diagnosis.models.reports import Report, ReportVersion
 from diagnosis.models.studies import Study, StudyImage, Verdict
@@ -16,10 +18,13 @@ __all__ = [
     "ClinicOwnedQuerySet",
     "Finding",
     "FindingReview",
+    "Hl7Message",
+    "Hl7Sender",
     "IdempotencyRecord",
     "Job",
     "JobOverview",
     "ModelVersion",
+    "Order",
     "Patient",
     "Priority",
     "Report",

@@ -12,6 +12,8 @@ from diagnosis.models import ClinicOwnedModel, FindingReview, ReportVersion, Stu
 from tests.factories import (
     FindingFactory,
     FindingReviewFactory,
+    Hl7MessageFactory,
+    OrderFactory,
     PatientFactory,
     ReportVersionFactory,
     StudyFactory,
@@ -32,6 +34,8 @@ def clinic_with_a_row_in_every_table():
     finding = FindingFactory(analysis__image=StudyImageFactory(study=study))
     FindingReviewFactory(finding=finding)
     ReportVersionFactory(report__study=study)
+    OrderFactory(study=study)
+    Hl7MessageFactory(sender__clinic=study.clinic)
     return study.clinic_id
 
 
@@ -53,6 +57,7 @@ def test_all_edges_are_known():
         "Patient.merged_into", "Study.patient", "Study.merged_from", "StudyImage.study",
         "Analysis.image", "Finding.analysis", "FindingReview.image", "FindingReview.finding",
         "Report.study", "ReportVersion.report",
+        "Order.study", "Hl7Message.sender",
     }  # fmt: skip
 
 

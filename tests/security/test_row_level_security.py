@@ -12,8 +12,11 @@ from diagnosis.models import (
     Analysis,
     Finding,
     FindingReview,
+    Hl7Message,
+    Hl7Sender,
     IdempotencyRecord,
     JobOverview,
+    Order,
     Patient,
     Report,
     ReportVersion,
@@ -24,7 +27,9 @@ from tests.factories import (
     ClinicFactory,
     FindingFactory,
     FindingReviewFactory,
+    Hl7MessageFactory,
     MembershipFactory,
+    OrderFactory,
     PatientFactory,
     ReportVersionFactory,
     StudyFactory,
@@ -34,7 +39,7 @@ from tests.factories import (
 pytestmark = pytest.mark.django_db
 CLINICAL: list[type[Model]] = [
     Patient, Study, StudyImage, Analysis, Finding, FindingReview, Report, ReportVersion,
-    IdempotencyRecord,
+    IdempotencyRecord, Order, Hl7Sender, Hl7Message,
 ]  # fmt: skip
 WALL = "row-level security"
 
@@ -47,6 +52,8 @@ def clinic_a():
     finding = FindingFactory(analysis__image=StudyImageFactory(study=study))
     FindingReviewFactory(finding=finding)
     ReportVersionFactory(report__study=study)
+    OrderFactory(study=study)
+    Hl7MessageFactory(sender__clinic=member.clinic, sender__membership=member)
     with clinic_scope(member.clinic_id):
         IdempotencyRecord.objects.create(
             clinic=member.clinic, user_id=member.user_id, key="k", status_code=201, body={}
