@@ -1,20 +1,18 @@
 """Second factors: their secrets are encrypted at rest and wrong codes are audited."""
 
-import base64
-import hashlib
 from functools import cached_property
 from typing import Any
 
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.base import forms as allauth_forms
 from allauth.mfa.models import Authenticator
-from cryptography.fernet import Fernet, MultiFernet
-from django.conf import settings
+from cryptography.fernet import MultiFernet
 from django.core.exceptions import ValidationError
 
 from accounts.attempts import confirmation_begin
 from accounts.audit import audit_record
 from accounts.models import AuditEvent
+from fracture_site.common.sealing import cipher
 
 
 class EncryptingMFAAdapter(DefaultMFAAdapter):
@@ -30,9 +28,7 @@ class EncryptingMFAAdapter(DefaultMFAAdapter):
 
     @cached_property
     def _cipher(self) -> MultiFernet:
-        keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-        digests = [hashlib.sha256(b"second factors:" + key.encode()).digest() for key in keys]
-        return MultiFernet([Fernet(base64.urlsafe_b64encode(digest)) for digest in digests])
+        return cipher("second factors:")
 
 
 class AuthenticateForm(allauth_forms.AuthenticateForm):

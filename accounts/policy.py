@@ -33,6 +33,8 @@ class Action(StrEnum):
     CLINIC_SETTINGS = "clinic.settings"
     TOKEN_MANAGE = "token.manage"  # noqa: S105 - a name, no secret
     AUDIT_VIEW = "audit.view"
+    DESTINATION_MANAGE = "destination.manage"
+    DELIVERY_SEND = "delivery.send"
 
 
 _VIEW = frozenset({Action.PATIENT_VIEW, Action.STUDY_VIEW, Action.REPORT_VIEW})
@@ -51,7 +53,13 @@ ALLOWED: Mapping[Role, frozenset[Action]] = {
     Role.TECHNICIAN: _VIEW | _REGISTER,
     Role.DOCTOR: _VIEW
     | _REGISTER
-    | {Action.PATIENT_MERGE, Action.FINDING_REVIEW, Action.REPORT_WRITE, Action.REPORT_SIGN},
+    | {
+        Action.PATIENT_MERGE,
+        Action.FINDING_REVIEW,
+        Action.REPORT_WRITE,
+        Action.REPORT_SIGN,
+        Action.DELIVERY_SEND,
+    },
     Role.CLINIC_ADMIN: _VIEW
     | {
         Action.PATIENT_MERGE,
@@ -59,6 +67,8 @@ ALLOWED: Mapping[Role, frozenset[Action]] = {
         Action.CLINIC_SETTINGS,
         Action.TOKEN_MANAGE,
         Action.AUDIT_VIEW,
+        Action.DESTINATION_MANAGE,
+        Action.DELIVERY_SEND,
     },
 }
 

@@ -62,10 +62,10 @@ class JobOverviewAdmin(ReadOnlyAdmin):
     """Jobs of all clinics: ids, states and times, nothing of a patient."""
 
     list_display = (
-        "id", "clinic", "status", "priority", "attempts", "error_code", "created_at", "due_at",
-        "started_at", "finished_at",
+        "id", "kind", "clinic", "status", "priority", "attempts", "error_code", "created_at",
+        "due_at", "started_at", "finished_at",
     )  # fmt: skip
-    list_filter = ("status", "priority", "error_code", "clinic")
+    list_filter = ("kind", "status", "priority", "error_code", "clinic")
     list_select_related = ("clinic",)
     ordering = ("-created_at",)
     show_full_result_count = False
@@ -85,14 +85,16 @@ class JobOverviewAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, jobs: QuerySet[JobOverview], service: Callable[..., None]
     ) -> None:
         done = refused = 0
-        for job_id, clinic_id in jobs.values_list("pk", "clinic_id"):
+        # Deliveries are the clinic's own business; it sends them again from its pages.
+        others = jobs.exclude(kind="analysis").count()
+        for job_id, clinic_id in jobs.filter(kind="analysis").values_list("pk", "clinic_id"):
             try:
                 service(actor=_operator(request), clinic_id=clinic_id, analysis_id=job_id)
                 done += 1
             except DomainError:
                 refused += 1
         self.message_user(request, _("Jobs changed: %(done)d.") % {"done": done})
-        if refused:
+        if refused := refused + others:
             text = _("Jobs whose state does not allow it: %(refused)d.") % {"refused": refused}
             self.message_user(request, text, messages.WARNING)
 

@@ -7,6 +7,7 @@ and may get lost: a sweeper sends it again. Only services call this module.
 """
 
 import logging
+import random
 import threading
 import time
 from dataclasses import dataclass
@@ -35,11 +36,10 @@ from django.db.utils import Error as DatabaseError
 from kombu.exceptions import OperationalError as BrokerError
 
 from accounts.tenancy import clinic_scope
-from diagnosis.models import Job, JobOverview
+from diagnosis.models import Analysis, Job, JobOverview
 
 logger = logging.getLogger(__name__)
 
-WAKE_TASK = "diagnosis.tasks.run_next_analysis"
 LOST = "worker_lost"
 
 
@@ -114,18 +114,28 @@ def job_retry(model: type[Job], claim: Claim, *, code: str) -> bool:
     return bool(held.update(**_queued(code), due_at=_later(delay)))
 
 
-def job_postpone(model: type[Job], claim: Claim, *, code: str) -> bool:
+def job_postpone(
+    model: type[Job],
+    claim: Claim,
+    *,
+    code: str,
+    patience: timedelta | None = None,
+    longest: timedelta = timedelta(seconds=60),
+    jitter: bool = False,
+) -> bool:
     """Put a job back because a part it needs is down; that costs it none of its attempts.
 
-    It is due again after half of the time since its first claim (at least 2 s, at most 60 s)
-    and ends with the code once the part has been down for ``JOB_TRANSIENT_PATIENCE``.
+    It is due again after half of the time since its first claim (at least 2 s, at most
+    ``longest``; with ``jitter`` up to a half longer, so that not all come at once) and ends with
+    the code once the part has been down for ``patience`` (``JOB_TRANSIENT_PATIENCE``).
     """
     held = job_held(model, claim)
-    patience = Now() - settings.JOB_TRANSIENT_PATIENCE
-    if held.filter(started_at__lt=patience).update(**_failed(code)):
+    since = Now() - (patience or settings.JOB_TRANSIENT_PATIENCE)
+    if held.filter(started_at__lt=since).update(**_failed(code)):
         return True
-    waited = ExpressionWrapper((Now() - F("started_at")) / 2.0, output_field=DurationField())
-    delay = Least(Greatest(waited, Value(timedelta(seconds=2))), Value(timedelta(seconds=60)))
+    divisor = random.uniform(1.3, 2.0) if jitter else 2.0  # noqa: S311 - no secret
+    waited = ExpressionWrapper((Now() - F("started_at")) / divisor, output_field=DurationField())
+    delay = Least(Greatest(waited, Value(timedelta(seconds=2))), Value(longest))
     return bool(held.update(**_queued(code), due_at=_later(delay), attempts=F("attempts") - 1))
 
 
@@ -169,24 +179,24 @@ def job_end_lost(model: type[Job], job_id: UUID) -> bool:
     )
 
 
-def jobs_used_up() -> QuerySet[JobOverview]:
+def jobs_used_up(model: type[Job]) -> QuerySet[JobOverview]:
     """Return jobs of all clinics that may not be claimed again: their workers died each time."""
-    return JobOverview.objects.filter(
+    return _overview(model).filter(
         Q(status=Job.Status.QUEUED) | Q(status=Job.Status.RUNNING, lease_expires_at__lt=Now()),
         attempts__gte=settings.JOB_MAX_ATTEMPTS,
     )
 
 
-def jobs_overdue() -> QuerySet[JobOverview]:
+def jobs_overdue(model: type[Job]) -> QuerySet[JobOverview]:
     """Return jobs of all clinics that no worker takes: due too long, or with an expired lease."""
-    return JobOverview.objects.filter(
+    return _overview(model).filter(
         Q(status=Job.Status.QUEUED, due_at__lt=Now() - settings.JOB_SWEEP_INTERVAL)
         | Q(status=Job.Status.RUNNING, lease_expires_at__lt=Now()),
         attempts__lt=settings.JOB_MAX_ATTEMPTS,
     )
 
 
-def wake_workers(*, count: int = 1, fill: bool = False) -> bool:
+def wake_workers(*, model: type[Job] = Analysis, count: int = 1, fill: bool = False) -> bool:
     """Tell idle workers that something is due; ``False`` when the broker does not answer.
 
     Only a hint: it names no row, it expires, it gives up within a second, and after a failure
@@ -200,9 +210,9 @@ def wake_workers(*, count: int = 1, fill: bool = False) -> bool:
         with current_app.connection_for_write(
             connect_timeout=0.5, transport_options=options
         ) as broker:
-            for _ in range(count - (_hints_waiting(broker) if fill else 0)):
+            for _ in range(count - (_hints_waiting(broker, model.wake_task) if fill else 0)):
                 current_app.send_task(
-                    WAKE_TASK, connection=broker, retry=False, expires=60, ignore_result=True
+                    model.wake_task, connection=broker, retry=False, expires=60, ignore_result=True
                 )
     except (BrokerError, OSError) as error:
         _broker.failed()
@@ -211,8 +221,9 @@ def wake_workers(*, count: int = 1, fill: bool = False) -> bool:
     return True
 
 
-def _hints_waiting(broker: Any) -> int:
-    queue = current_app.amqp.queues[current_app.conf.task_default_queue]
+def _hints_waiting(broker: Any, task: str) -> int:
+    route = settings.CELERY_TASK_ROUTES.get(task, {})
+    queue = current_app.amqp.queues[route.get("queue", current_app.conf.task_default_queue)]
     return int(queue(broker.default_channel).queue_declare().message_count)
 
 
@@ -283,6 +294,10 @@ class LeaseKeeper:
                     connection.close()
         finally:
             connection.close()  # this thread's own
+
+
+def _overview(model: type[Job]) -> QuerySet[JobOverview]:
+    return JobOverview.objects.filter(kind=model._meta.model_name)
 
 
 def _failed(code: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from diagnosis.inference import predictor_ready
 from diagnosis.jobs import Claim, wake_workers
+from diagnosis.models import Delivery
 from diagnosis.services.analysis_runs import (
     DamagedObjectError,
     ModelChangedError,
@@ -23,9 +24,18 @@ from diagnosis.services.analysis_runs import (
     analysis_retry,
     analysis_succeed,
 )
+from diagnosis.services.delivery_runs import (
+    deliveries_sweep,
+    delivery_claim_next,
+    delivery_fail,
+    delivery_postpone,
+    delivery_retry,
+    delivery_run,
+)
 from diagnosis.services.idempotency import idempotency_expire
 from diagnosis.services.integrity import objects_stored, objects_verify, share_of
 from diagnosis.services.orphans import orphans_delete, orphans_find
+from diagnosis.transport.errors import PeerRefusedError, PeerUnavailableError
 from ml.contracts import ModelArtifactError, UnreadableImageError
 
 logger = logging.getLogger(__name__)
@@ -93,10 +103,46 @@ def run_analysis(claim: Claim) -> bool:
     return True
 
 
+@shared_task(name="diagnosis.tasks.run_next_delivery")  # type: ignore[untyped-decorator]
+def run_next_delivery() -> int:
+    """Send what is due; safe to deliver any number of times. Returns the number of claims."""
+    deadline = time.monotonic() + settings.JOB_TASK_BUDGET.total_seconds()
+    worked = 0
+    while (claim := delivery_claim_next()) is not None:
+        run_delivery(claim)
+        worked += 1
+        if time.monotonic() >= deadline:
+            wake_workers(model=Delivery)
+            break
+    return worked
+
+
+def run_delivery(claim: Claim) -> None:
+    """Work on one delivery to its end; every error is classified here and nowhere else."""
+    try:
+        delivery_run(claim=claim)
+    except PeerRefusedError as error:
+        delivery_fail(claim=claim, code=error.code)
+    except PeerUnavailableError as error:
+        delivery_postpone(claim=claim, code=error.code)
+    except OSError as error:
+        _log_delivery(claim, "storage", error)
+        delivery_postpone(claim=claim, code="storage")
+    except (OperationalError, InterfaceError) as error:
+        _log_delivery(claim, "database", error)
+        delivery_postpone(claim=claim, code="database")
+    except SoftTimeLimitExceeded:
+        delivery_postpone(claim=claim, code="timeout")
+    except Exception as error:  # noqa: BLE001 - the one border: unknown errors end here
+        _log_delivery(claim, "internal", error)
+        delivery_retry(claim=claim, code="internal")
+
+
 @shared_task(name="diagnosis.tasks.sweep_jobs")  # type: ignore[untyped-decorator]
 def sweep_jobs() -> None:
     """Wake workers for what waits too long, end what used up its attempts."""
     analyses_sweep()
+    deliveries_sweep()
 
 
 @shared_task(name="diagnosis.tasks.expire_idempotency", **_HOUSEKEEPING)  # type: ignore[untyped-decorator]
@@ -130,4 +176,12 @@ def _log(claim: Claim, code: str, error: Exception) -> None:
         "analysis did not finish",
         exc_info=error,
         extra={"analysis_id": claim.job_id, "clinic_id": claim.clinic_id, "code": code},
+    )
+
+
+def _log_delivery(claim: Claim, code: str, error: Exception) -> None:
+    logger.error(
+        "delivery did not finish",
+        exc_info=error,
+        extra={"delivery_id": claim.job_id, "clinic_id": claim.clinic_id, "code": code},
     )

@@ -9,6 +9,7 @@ import logging
 import threading
 from typing import Any
 
+from celery import current_app
 from celery.signals import worker_init, worker_process_init, worker_process_shutdown
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -17,6 +18,7 @@ from django.db import DatabaseError, connection
 from accounts.checks import refuse_unbound_role
 from diagnosis.inference import ModelArtifactError, predictor_ready, shipped_model
 from diagnosis.services.analysis_runs import analyses_sweep
+from diagnosis.services.delivery_runs import deliveries_sweep
 from diagnosis.services.model_versions import model_version_register
 from fracture_site.common.errors import DomainError
 
@@ -40,7 +42,7 @@ def start_process(**_kwargs: Any) -> None:
     After a fork on purpose: a model that is loaded before one may hang its children.
     """
     _limit_sessions()
-    if predictor_ready():
+    if _analyses() and predictor_ready():
         _register()
     _stopping.clear()
     threading.Thread(target=_sweep_for_ever, name="sweeper", daemon=True).start()
@@ -49,6 +51,11 @@ def start_process(**_kwargs: Any) -> None:
 def stop_process(**_kwargs: Any) -> None:
     """Let the sweeper end."""
     _stopping.set()
+
+
+def _analyses() -> bool:
+    """Return whether this worker runs analyses; a courier needs no model."""
+    return current_app.conf.task_default_queue in current_app.amqp.queues.consume_from
 
 
 def _limit_sessions() -> None:
@@ -79,6 +86,7 @@ def _sweep_for_ever() -> None:
     while not _stopping.wait(interval):
         try:
             analyses_sweep()
+            deliveries_sweep()
         except DatabaseError as error:
             logger.warning("no sweep", extra={"code": type(error).__name__})
         except Exception:

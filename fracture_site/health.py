@@ -85,7 +85,9 @@ class QueueProbe(Probe):
 
     def _measure(self) -> None:
         self.oldest_s = None
-        due = JobOverview.objects.filter(status=Job.Status.QUEUED, due_at__lte=timezone.now())
+        due = JobOverview.objects.filter(
+            kind="analysis", status=Job.Status.QUEUED, due_at__lte=timezone.now()
+        )
         oldest = due.order_by("due_at").values_list("due_at", flat=True).first()
         self.oldest_s = int((timezone.now() - oldest).total_seconds()) if oldest else 0
 

@@ -13,6 +13,10 @@ from accounts.selectors import secret_hash
 from accounts.tenancy import clinic_scope
 from diagnosis.models import (
     Analysis,
+    Content,
+    Delivery,
+    Destination,
+    Event,
     Finding,
     FindingReview,
     Hl7Message,
@@ -211,6 +215,33 @@ class FindingReviewFactory(ClinicOwnedFactory[FindingReview]):
     width = 30.0
     height = 40.0
     author = factory.SubFactory(UserFactory)
+
+
+class DestinationFactory(ClinicOwnedFactory[Destination]):
+    class Meta:
+        model = Destination
+
+    clinic = factory.SubFactory(ClinicFactory)
+    name = factory.Sequence(lambda n: f"PACS {n}")
+    kind = Destination.Kind.DICOM_CSTORE
+    host = "127.0.0.1"
+    port = 4242
+    called_ae_title = "ORTHANC"
+    calling_ae_title = "FRACTURE"
+    events = [Event.REPORT_SIGNED]
+    contents = [Content.SR]
+
+
+class DeliveryFactory(ClinicOwnedFactory[Delivery]):
+    class Meta:
+        model = Delivery
+
+    study = factory.SubFactory(StudyFactory)
+    clinic = factory.SelfAttribute("study.clinic")
+    destination = factory.SubFactory(DestinationFactory, clinic=factory.SelfAttribute("..clinic"))
+    event = Event.REPORT_SIGNED
+    subject = factory.LazyFunction(lambda: str(uuid4()))
+    number = factory.Sequence(lambda n: n + 1)
 
 
 class ReportFactory(ClinicOwnedFactory[Report]):

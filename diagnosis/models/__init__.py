@@ -2,6 +2,7 @@
 
 from diagnosis.models.analyses import Analysis, Finding
 from diagnosis.models.base import ClinicOwnedModel, ClinicOwnedQuerySet, Job, Priority
+from diagnosis.models.deliveries import Content, Delivery, Destination, Event
 from diagnosis.models.finding_reviews import FindingReview
 from diagnosis.models.hl7 import Hl7Message, Hl7Sender
 from diagnosis.models.idempotency import IdempotencyRecord
@@ -16,6 +17,10 @@ __all__ = [
     "Analysis",
     "ClinicOwnedModel",
     "ClinicOwnedQuerySet",
+    "Content",
+    "Delivery",
+    "Destination",
+    "Event",
     "Finding",
     "FindingReview",
     "Hl7Message",

@@ -1,5 +1,6 @@
 """One run of one model version over one image, and what it found."""
 
+from typing import ClassVar
 from uuid import uuid4
 
 from django.contrib.postgres.fields import ArrayField
@@ -27,6 +28,8 @@ class Analysis(Job):
     Identity of model, thresholds and calibration are copied in, so that a new
     model never changes an old result.
     """
+
+    wake_task: ClassVar[str] = "diagnosis.tasks.run_next_analysis"
 
     image = models.ForeignKey(StudyImage, on_delete=models.PROTECT, related_name="analyses")
     requested_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")

@@ -85,6 +85,7 @@ class Job(ClinicOwnedModel):
         CANCELLED = "cancelled", _("Cancelled")
 
     OPEN: ClassVar[tuple[str, ...]] = (Status.QUEUED, Status.RUNNING)
+    wake_task: ClassVar[str]
 
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     priority = models.PositiveSmallIntegerField(choices=Priority.choices, default=Priority.ROUTINE)

@@ -1,6 +1,7 @@
 """The operator's view of all clinics' jobs: states and times, nothing of a patient."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from diagnosis.models.base import Job, Priority
 
@@ -21,6 +22,9 @@ class JobOverview(models.Model):
     lease_expires_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     error_code = models.CharField(max_length=40)
+    kind = models.CharField(
+        max_length=10, choices=[("analysis", _("Analysis")), ("delivery", _("Delivery"))]
+    )
 
     class Meta:
         managed = False

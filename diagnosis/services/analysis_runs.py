@@ -143,9 +143,9 @@ def analyses_sweep() -> SweepReport:
 
     Any number may run at the same time: ending is a conditional update, a wake-up is a hint.
     """
-    lost = list(jobs.jobs_used_up().values_list("pk", "clinic_id")[:100])
+    lost = list(jobs.jobs_used_up(Analysis).values_list("pk", "clinic_id")[:100])
     ended = sum(_end_lost(analysis_id, clinic_id) for analysis_id, clinic_id in lost)
-    overdue = jobs.jobs_overdue().values_list("pk")[:WAKE_AT_MOST].count()
+    overdue = jobs.jobs_overdue(Analysis).values_list("pk")[:WAKE_AT_MOST].count()
     if overdue:
         jobs.wake_workers(count=overdue, fill=True)
     return SweepReport(ended=ended, woken=overdue)

@@ -5,8 +5,8 @@ import logging
 from types import TracebackType
 
 ALLOWED_EXTRA = frozenset(
-    {"request_id", "analysis_id", "image_id", "study_id", "report_id", "clinic_id", "user_id",
-     "job", "attempt", "code", "duration_ms", "status_code", "count", "task_name"}
+    {"request_id", "analysis_id", "image_id", "study_id", "report_id", "delivery_id", "clinic_id",
+     "user_id", "job", "attempt", "code", "duration_ms", "status_code", "count", "task_name"}
 )  # fmt: skip
 
 

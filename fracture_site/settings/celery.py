@@ -26,6 +26,11 @@ JOB_TRANSIENT_PATIENCE = timedelta(minutes=env_int("JOB_TRANSIENT_PATIENCE_MIN",
 JOB_TASK_BUDGET = timedelta(seconds=5)  # then the task ends and wakes the next one
 JOB_SWEEP_INTERVAL = timedelta(seconds=env_int("JOB_SWEEP_INTERVAL_S", default=5, minimum=1))
 
+# A peer may be away for a night; then people see "failed" and can send again.
+DELIVERY_PATIENCE = timedelta(hours=env_int("DELIVERY_PATIENCE_H", default=24, minimum=1))
+DELIVERY_LONGEST_PAUSE = timedelta(seconds=env_int("DELIVERY_LONGEST_PAUSE_S", default=300))
+DELIVERY_TIMEOUT_S = env_int("DELIVERY_TIMEOUT_S", default=30, minimum=1)  # of one answer
+
 CELERY_BROKER_URL = env_secret("CELERY_BROKER_URL", _broker_url(REDIS_URL))
 CELERY_TASK_IGNORE_RESULT = True  # the job row is the result
 CELERY_TASK_SERIALIZER = "json"
@@ -64,6 +69,8 @@ JOB_WAKE_TRANSPORT_OPTIONS: dict[str, object] = {
         else {"read_timeout": 0.5, "write_timeout": 0.5}
     ),
 }
+# A slow peer must not keep the analyses waiting: deliveries have a queue and a worker of their own.
+CELERY_TASK_ROUTES = {"diagnosis.tasks.run_next_delivery": {"queue": "deliveries"}}
 CELERY_TIMEZONE = env_str("TIME_ZONE", "UTC")  # nights are nights of the site
 CELERY_BEAT_SCHEDULE = {
     "sweep-jobs": {

@@ -24,6 +24,8 @@ EXPECTED = {                    # technician, doctor, clinic admin
     Action.CLINIC_SETTINGS:      (False, False, True),
     Action.TOKEN_MANAGE:         (True,  True,  True),
     Action.AUDIT_VIEW:           (False, False, True),
+    Action.DESTINATION_MANAGE:   (False, False, True),
+    Action.DELIVERY_SEND:        (False, True,  True),
 }
 # fmt: on
 ROLES = (Role.TECHNICIAN, Role.DOCTOR, Role.CLINIC_ADMIN)

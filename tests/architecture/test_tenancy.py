@@ -89,6 +89,6 @@ def test_the_job_overview_shows_no_column_of_a_patient():
         columns = {row[0] for row in cursor.fetchall()}
     assert columns == {
         "id", "clinic_id", "status", "priority", "attempts", "created_at", "due_at", "started_at",
-        "lease_expires_at", "finished_at", "error_code",
+        "lease_expires_at", "finished_at", "error_code", "kind",
     }  # fmt: skip
     assert columns == {field.column for field in JobOverview._meta.concrete_fields}

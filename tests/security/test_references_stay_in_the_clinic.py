@@ -10,6 +10,7 @@ from django.db.models import ForeignKey
 from accounts.tenancy import clinic_scope
 from diagnosis.models import ClinicOwnedModel, FindingReview, ReportVersion, Study
 from tests.factories import (
+    DeliveryFactory,
     FindingFactory,
     FindingReviewFactory,
     Hl7MessageFactory,
@@ -36,6 +37,7 @@ def clinic_with_a_row_in_every_table():
     ReportVersionFactory(report__study=study)
     OrderFactory(study=study)
     Hl7MessageFactory(sender__clinic=study.clinic)
+    DeliveryFactory(study=study)
     return study.clinic_id
 
 
@@ -58,6 +60,7 @@ def test_all_edges_are_known():
         "Analysis.image", "Finding.analysis", "FindingReview.image", "FindingReview.finding",
         "Report.study", "ReportVersion.report",
         "Order.study", "Hl7Message.sender",
+        "Delivery.destination", "Delivery.study",
     }  # fmt: skip
 
 
