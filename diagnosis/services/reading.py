@@ -14,7 +14,7 @@ from diagnosis.models import Report, Study, StudyImage
 
 # A page asks for the same picture again and again: one event says it for this long.
 QUIET_SECONDS: Final = 300
-_REPEATED: Final = frozenset({"rendition", "thumbnail", "heatmap"})
+_REPEATED: Final = frozenset({"rendition", "thumbnail", "heatmap", "full"})
 
 
 @transaction.atomic
@@ -60,8 +60,8 @@ def report_open(*, actor: User, report: Report) -> None:
 def image_open(*, actor: User, image: StudyImage, what: str) -> None:
     """Record that a person looked at an image; call it before the bytes are served.
 
-    ``what`` is ``rendition``, ``thumbnail``, ``heatmap`` (recorded once in five
-    minutes a person and image) or ``file`` (recorded each time).
+    ``what`` is ``rendition``, ``thumbnail``, ``heatmap``, ``full`` (the viewer's full depth;
+    recorded once in five minutes a person and image) or ``file`` (recorded each time).
     """
     require(user=actor, action=Action.STUDY_VIEW, clinic_id=image.clinic_id)
     key = _key(actor, image.pk, what)

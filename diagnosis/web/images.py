@@ -55,7 +55,10 @@ def image_heatmap(request: MemberRequest, pk: UUID) -> HttpResponseBase:
 @member_required
 @require_safe
 def image_file(request: MemberRequest, pk: UUID) -> HttpResponseBase:
-    """The sanitised copy at full depth, as a download."""
+    """The sanitised copy at full depth: as a download, or for the viewer with ``?show``."""
+    if "show" in request.GET:
+        image = _opened(request, pk, "full")
+        return object_response(key=image.served_key, content_type=image.served_content_type)
     image = _opened(request, pk, "file")
     suffix = "dcm" if image.served_content_type == "application/dicom" else "png"
     return object_response(

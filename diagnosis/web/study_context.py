@@ -5,7 +5,7 @@ from typing import Any
 from django.urls import reverse
 
 from accounts.reauthentication import has_authenticator
-from diagnosis.models import Analysis, Finding, ReportVersion, Study, StudyImage
+from diagnosis.models import Analysis, ReportVersion, Study, StudyImage
 from diagnosis.models.regions import region_label
 from diagnosis.selectors import earlier_studies, study_images
 from diagnosis.selectors.pages import patient_studies, queue_position, report_versions
@@ -13,6 +13,7 @@ from diagnosis.services.report_basis import report_basis
 from diagnosis.services.report_documents import unassessed_note
 from diagnosis.web.doors import MemberRequest
 from diagnosis.web.forms import ImageMoveForm, RecordNumberForm, ReportForm, SignForm
+from diagnosis.web.viewer import viewer_image
 from diagnosis.web.words import error_text, reason_texts, warning_texts
 
 EARLIER_SHOWN = 8
@@ -30,6 +31,7 @@ def study_context(request: MemberRequest, study: Study) -> dict[str, Any]:
         "patient_id": str(study.patient_id),
         "images": images,
         "selected": selected,
+        "views_url": reverse("diagnosis:study-views", args=[study.pk]),
         "result": study.result or {},
         "region": region_label(study.region) if study.region else "",
         "earlier": list(earlier_studies(user=user, study=study)[:EARLIER_SHOWN]),
@@ -54,10 +56,8 @@ def _most_urgent(images: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 def _image_view(image: StudyImage) -> dict[str, Any]:
     newest, result = image.newest_analysis, image.newest_result
-    boxes = [_box(finding) for finding in result.findings.all()] if result else []
-    rendition = reverse("diagnosis:image-rendition", args=[image.pk])
     return {
-        "id": str(image.pk),
+        **viewer_image(image),
         "image": image,
         "newest": newest,
         "analysis": result,
@@ -68,22 +68,6 @@ def _image_view(image: StudyImage) -> dict[str, Any]:
         "failure": error_text(newest.error_code)
         if newest and newest.status == Analysis.Status.FAILED
         else "",
-        "marks": {"width": image.width, "height": image.height, "boxes": boxes},
-        "rendition_url": rendition,
-        "frames": len(image.rendition_keys),
-        "frame_url": rendition + "?frame={frame}",
-        "heatmap_url": reverse("diagnosis:image-heatmap", args=[image.pk]) + f"?run={result.pk}"
-        if result and result.heatmap_key
-        else "",
-    }
-
-
-def _box(finding: Finding) -> dict[str, Any]:
-    return {
-        "id": str(finding.pk),
-        "box": [finding.x, finding.y, finding.width, finding.height],
-        "certainty": finding.certainty,
-        "probability": finding.probability,
     }
 
 

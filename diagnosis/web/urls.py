@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from diagnosis.web import images, patients, reports, studies, worklist
+from diagnosis.web import images, patients, reports, studies, viewer, worklist
 
 app_name = "diagnosis"
 urlpatterns = [
@@ -18,6 +18,7 @@ urlpatterns = [
     path("studies/<uuid:pk>/", studies.study_page, name="study-detail"),
     path("studies/<uuid:pk>/edit/", studies.study_edit_page, name="study-edit"),
     path("studies/<uuid:pk>/status/", studies.study_status, name="study-status"),
+    path("studies/<uuid:pk>/views/", viewer.study_views, name="study-views"),
     path("studies/<uuid:pk>/upload/", studies.study_upload, name="study-upload"),
     path("studies/<uuid:pk>/analyses/", studies.study_reanalyse, name="study-reanalyse"),
     path("studies/<uuid:pk>/move/", studies.study_move_action, name="study-move"),

@@ -1,50 +1,22 @@
 /* The image viewer of the result page. Markup and data: templates/diagnosis/_viewer.html.
 
+   This one needs nothing but an <img>: it shows the first picture at once, stays where WebGL is missing, and
+   hands over to the diagnostic viewer (frontend/, built into static/viewer/) when that has loaded.
    Every [data-viewer] on the page, or brought by htmx, starts by itself; element.viewer is its Viewer.
    Boxes are given in pixels of the original image; the rendition may have any size of the same shape.
-   Reader: wheel, pinch, double click and buttons zoom; drag moves; keys + - 0 arrows b h i f [ ].
-   Pages: viewer.focusMark(id), or a button with data-viewer-focus and data-viewer-target.
+   Reader: wheel, pinch, double click and buttons zoom; drag moves; keys + - 0 arrows b h o i f [ ].
+   Pages: viewer.focusMark(id), or a button with data-viewer-focus and data-viewer-target; the events of
+   viewer-findings.js and viewer-overlay.js.
    Events on the element: "viewer:ready", "viewer:failed". */
 
 import { isTyping } from "./app.js";
+import { Findings } from "./viewer-findings.js";
+import { Heatmap, loadImage } from "./viewer-heatmap.js";
+import { Overlay } from "./viewer-overlay.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const LARGEST = 12; // times one pixel of the original
 const STEP = 1.3;
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
-
-/* Dark violet, red, yellow: readable on grey, and for people who see no red or green by its lightness. */
-const RAMP = [[45, 0, 75], [140, 20, 90], [225, 70, 40], [252, 170, 30], [255, 250, 150]];
-function rampColour(value) {
-  const place = clamp(value, 0, 1) * (RAMP.length - 1);
-  const index = Math.min(Math.floor(place), RAMP.length - 2);
-  return RAMP[index].map((from, channel) => from + (RAMP[index + 1][channel] - from) * (place - index));
-}
-
-/** Colours a grey map in place; leaves a map that has colour or transparency as it is. */
-function colourise(pixels) {
-  for (let at = 0; at < pixels.length; at += 4) {
-    const isGrey = pixels[at] === pixels[at + 1] && pixels[at] === pixels[at + 2];
-    if (!isGrey || pixels[at + 3] !== 255) return;
-  }
-  const table = Array.from({ length: 256 }, (_, grey) => rampColour(grey / 255));
-  for (let at = 0; at < pixels.length; at += 4) {
-    const grey = pixels[at];
-    [pixels[at], pixels[at + 1], pixels[at + 2]] = table[grey];
-    pixels[at + 3] = clamp((grey - 20) * 1.35, 0, 255); // what is cold stays clear
-  }
-}
-
-function loadImage(url, { shared = false } = {}) {
-  return new Promise((resolve, reject) => {
-    const image = new Image();
-    if (shared) image.crossOrigin = "anonymous";
-    image.decoding = "async";
-    image.onload = () => resolve(image);
-    image.onerror = () => reject(new Error("image"));
-    image.src = url;
-  });
-}
 
 export class Viewer {
   constructor(root) {
@@ -55,14 +27,20 @@ export class Viewer {
     this.image = this.part("image");
     this.canvas = this.part("heatmap");
     this.svg = this.part("marks");
+    this.imageId = root.dataset.imageId || root.id;
     this.marks = JSON.parse(document.getElementById(root.dataset.marks)?.textContent || "{}");
-    this.boxes = this.marks.boxes ?? [];
     this.frames = Math.max(1, Number(root.dataset.frames || 1));
     this.view = { scale: 1, x: 0, y: 0 };
     this.pointers = new Map();
     this.frame = 0;
-    this.showBoxes = true;
     this.isFitted = true;
+    this.heatmapOn = false;
+    this.findings = new Findings({ aiHidden: root.dataset.aiHidden === "true" });
+    this.overlay = new Overlay(this, this.svg, this.findings);
+    this.heatmap = new Heatmap(this.canvas);
+    this.findings.addEventListener("change", () => this.#aiChanged());
+    this.findings.addEventListener("reveal", () => this.#reveal());
+    this.findings.set(this.imageId, this.marks.boxes ?? []);
     this.#listen();
     this.load(root.dataset.image);
   }
@@ -119,35 +97,6 @@ export class Viewer {
     this.load(url, { quiet: true });
   }
 
-  async #loadHeatmap() {
-    if (this.hasHeatmap) return;
-    this.hasHeatmap = true;
-    const url = this.root.dataset.heatmap;
-    const context = this.canvas.getContext("2d", { willReadFrequently: true });
-    let map;
-    try {
-      map = await loadImage(url, { shared: true });
-    } catch {
-      map = await loadImage(url).catch(() => null); // a storage host without CORS: shown, not read
-    }
-    if (!map) {
-      this.hasHeatmap = false;
-      this.#press("heatmap", false);
-      this.canvas.hidden = true;
-      return;
-    }
-    this.canvas.width = map.naturalWidth;
-    this.canvas.height = map.naturalHeight;
-    context.drawImage(map, 0, 0);
-    try {
-      const data = context.getImageData(0, 0, this.canvas.width, this.canvas.height);
-      colourise(data.data);
-      context.putImageData(data, 0, 0);
-    } catch {
-      this.canvas.classList.add("is-blended");
-    }
-  }
-
   /* View ---------------------------------------------------------------------------------------- */
   #fitScale() {
     const { clientWidth, clientHeight } = this.stage;
@@ -201,75 +150,33 @@ export class Viewer {
     this.layer.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
     this.stage.classList.toggle("is-zoomed", !this.isFitted);
     this.part("scale").textContent = `${Math.round((scale / this.#fitScale()) * 100)} %`;
-    this.#drawMarks();
+    this.overlay.draw();
+    if (this.heatmap.isOn) this.heatmap.place(this.toStage, this.size);
   }
 
   /* Boxes --------------------------------------------------------------------------------------- */
-  #drawMarks() {
-    const { scale, x, y } = this.view;
-    const visible = this.showBoxes ? this.boxes.filter((mark) => (mark.frame ?? 0) === this.frame) : [];
-    this.svg.replaceChildren(
-      ...visible.map((mark, index) => {
-        const [left, top, width, height] = mark.box;
-        const place = { x: x + left * scale, y: y + top * scale, width: width * scale, height: height * scale };
-        return this.#markElement(mark, place, index + 1);
-      }),
-    );
-    for (const group of this.svg.children) this.#placeLabel(group);
-  }
+  toStage = ([x, y]) => [this.view.x + x * this.view.scale, this.view.y + y * this.view.scale];
+  toImage = ([x, y]) => [(x - this.view.x) / this.view.scale, (y - this.view.y) / this.view.scale];
 
-  #markElement(mark, place, number) {
-    const make = (name, attributes) => {
-      const element = document.createElementNS(SVG, name);
-      for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-      return element;
-    };
-    const kind = mark.certainty === "definite" ? "definite" : "suspicion";
-    const focused = this.focused !== undefined && String(mark.id) === String(this.focused);
-    const group = make("g", { class: `${kind}${focused ? " is-focused" : ""}`, "data-id": mark.id ?? number });
-    const words = make("text", { x: place.x, y: place.y });
-    const probability = mark.probability == null ? "" : Number(mark.probability).toFixed(2);
-    words.textContent = [number, mark.label, probability].filter(Boolean).join("  ");
-    group.append(
-      make("rect", { ...place, rx: 2, class: "shadow-line" }),
-      make("rect", { ...place, rx: 2, class: "line" }),
-      make("rect", { class: "label-ground", rx: 3 }),
-      words,
-    );
-    return group;
-  }
-
-  /** Puts the label above its box, below where there is no room above, and never outside. */
-  #placeLabel(group) {
-    const [, line, ground, words] = group.children;
-    const extent = words.getBBox();
-    const width = extent.width + 10;
-    const height = extent.height + 5;
-    const [left, top, boxHeight] = ["x", "y", "height"].map((name) => Number(line.getAttribute(name)));
-    const below = top + boxHeight + 4;
-    const room = this.stage.clientHeight;
-    const y = top - height - 4 >= 0 ? top - height - 4 : below + height <= room ? below : top + 4;
-    const x = clamp(left, 0, Math.max(0, this.stage.clientWidth - width));
-    for (const [name, value] of Object.entries({ x, y, width, height })) ground.setAttribute(name, value);
-    words.setAttribute("x", x + 5);
-    words.setAttribute("y", y + height * 0.72);
-  }
-
-  /** Brings one box to the middle and draws it heavier. */
+  /** Chooses one box, tells the page, and brings it to the middle. */
   focusMark(id) {
-    const mark = this.boxes.find((candidate) => String(candidate.id) === String(id));
-    if (!mark || !this.isReady) return;
-    this.focused = id;
+    const finding = this.findings.find(id);
+    if (!finding) return;
+    this.findings.select(id, finding.imageId);
+    this.centre(finding.box, finding.frame);
+  }
+
+  centre({ x, y, width, height }, frame = this.frame) {
+    if (!this.isReady) return;
     this.toggleBoxes(true);
-    if (mark.frame !== undefined && mark.frame !== this.frame) this.setFrame(mark.frame);
-    const [left, top, width, height] = mark.box;
+    this.setFrame(frame);
     const { clientWidth, clientHeight } = this.stage;
     const around = Math.min(clientWidth / (width * 3), clientHeight / (height * 3));
     const scale = clamp(around, this.#fitScale(), Math.max(2, this.#fitScale()));
     this.view = {
       scale,
-      x: clientWidth / 2 - (left + width / 2) * scale,
-      y: clientHeight / 2 - (top + height / 2) * scale,
+      x: clientWidth / 2 - (x + width / 2) * scale,
+      y: clientHeight / 2 - (y + height / 2) * scale,
     };
     this.isFitted = scale <= this.#fitScale() * 1.001;
     this.#draw();
@@ -281,20 +188,43 @@ export class Viewer {
     this.root.querySelector(`[data-viewer-action="${action}"]`)?.setAttribute("aria-pressed", String(on));
   }
 
-  toggleBoxes(on = !this.showBoxes) {
-    this.showBoxes = on;
+  toggleBoxes(on = this.overlay.hidden === true) {
+    this.overlay.hidden = !on;
     this.#press("boxes", on);
-    this.#draw();
+    this.overlay.draw();
   }
 
-  toggleHeatmap(on = this.canvas.hidden) {
-    if (!this.root.dataset.heatmap) return;
-    this.canvas.hidden = !on || this.frame > 0;
-    this.heatmapOn = on;
-    this.part("opacity-label").hidden = !on;
-    this.#press("heatmap", on);
-    this.canvas.style.opacity = this.part("opacity").value / 100;
-    if (on) this.#loadHeatmap();
+  async toggleHeatmap(on = !this.heatmapOn) {
+    this.heatmapOn = on && Boolean(this.root.dataset.heatmap);
+    const shown = this.heatmapOn && this.findings.aiVisible && !this.findings.aiHidden && this.frame === 0;
+    this.part("opacity-label")?.toggleAttribute("hidden", !this.heatmapOn);
+    this.#press("heatmap", this.heatmapOn);
+    const opacity = (this.part("opacity")?.value ?? 55) / 100;
+    const done = await this.heatmap.show(shown ? this.root.dataset.heatmap : "", opacity); // of the first frame
+    if (!done) this.#press("heatmap", (this.heatmapOn = false));
+    else if (this.isReady && this.heatmap.isOn) this.heatmap.place(this.toStage, this.size);
+  }
+
+  /** All of the AI's marks were switched on or off, here or by the page. */
+  #aiChanged() {
+    this.#press("ai", this.findings.aiVisible && !this.findings.aiHidden);
+    this.toggleHeatmap(this.heatmapOn);
+  }
+
+  /** The first reading without the AI is over: what was withheld is asked for. */
+  async #reveal() {
+    this.root.removeAttribute("data-ai-hidden");
+    if (!this.root.dataset.viewsUrl) return;
+    const answer = await fetch(this.root.dataset.viewsUrl, { credentials: "same-origin" }).catch(() => null);
+    if (!answer?.ok) return;
+    const { images } = await answer.json();
+    const own = images.find((image) => image.id === this.imageId);
+    if (own?.heatmap_url) this.root.dataset.heatmap = own.heatmap_url;
+    for (const element of this.root.querySelectorAll("[data-viewer-needs-ai]")) element.hidden = false;
+    for (const image of images) {
+      if (!this.findings.of(image.id).length) this.findings.set(image.id, image.marks.boxes);
+    }
+    this.root.dispatchEvent(new CustomEvent("viewer:revealed", { detail: { images } }));
   }
 
   #light() {
@@ -312,7 +242,7 @@ export class Viewer {
     if (slider) slider.value = wanted;
     const number = this.part("frame-number");
     if (number) number.textContent = `${wanted + 1} / ${this.frames}`;
-    this.canvas.hidden = !this.heatmapOn || wanted > 0; // the heatmap belongs to the first frame
+    this.toggleHeatmap(this.heatmapOn);
     // Django writes "{frame}" into an address as it is or percent-encoded.
     const address = this.root.dataset.frameUrl.replace(/\{frame\}|%7Bframe%7D/i, String(wanted));
     this.load(wanted === 0 ? this.root.dataset.image : address);
@@ -326,6 +256,7 @@ export class Viewer {
       fit: () => this.fit(),
       boxes: () => this.toggleBoxes(),
       heatmap: () => this.toggleHeatmap(),
+      ai: () => this.findings.showAi(),
       reload: () => this.load(this.wanted),
       invert: () => {
         this.inverted = !this.inverted;
@@ -358,7 +289,7 @@ export class Viewer {
     });
     this.root.addEventListener("input", (event) => {
       const data = event.target.dataset;
-      if ("viewerOpacity" in data) this.canvas.style.opacity = event.target.value / 100;
+      if ("viewerOpacity" in data) this.toggleHeatmap(this.heatmapOn);
       else if ("viewerFrame" in data) this.setFrame(Number(event.target.value));
       else if ("viewerBrightness" in data || "viewerContrast" in data) this.#light();
     });
@@ -416,9 +347,10 @@ export class Viewer {
   }
 
   key(event) {
+    if (this.overlay.key(event)) return;
     const keys = {
       "+": () => this.zoom(STEP), "=": () => this.zoom(STEP), "-": () => this.zoom(1 / STEP), 0: () => this.fit(),
-      b: () => this.toggleBoxes(), h: () => this.toggleHeatmap(), i: () => this.act("invert"), f: () => this.act("full"),
+      b: () => this.toggleBoxes(), h: () => this.toggleHeatmap(), o: () => this.findings.showAi(), O: () => this.findings.showAi(), i: () => this.act("invert"), f: () => this.act("full"),
       "[": () => this.setFrame(this.frame - 1), "]": () => this.setFrame(this.frame + 1),
     };
     const moves = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
