@@ -50,3 +50,20 @@ def draft_read(request: Request, version: ReportVersion) -> int:
     if revision is None:
         raise PreconditionRequired
     return revision
+
+
+def finding_etag(revision: int) -> str:
+    """Return the tag of a finding after ``revision`` decisions."""
+    return f'"{revision}"'
+
+
+def finding_read(request: Request) -> int:
+    """Return the revision of a finding that ``If-Match`` names.
+
+    Raises:
+        PreconditionRequired: the header is missing, or names no number.
+    """
+    given = request.headers.get("If-Match", "").strip().removeprefix("W/").strip('"')
+    if not given.isdecimal() or len(given) > 9:
+        raise PreconditionRequired
+    return int(given)

@@ -58,6 +58,35 @@ FINDING: dict[str, Any] = {
     "displacement": "",
     "severity": "",
 }
+_NOTHING_SAID = {"fracture_type": "", "displacement": "", "severity": ""}
+REVIEWED_FINDING: dict[str, Any] = {
+    "id": FINDING_ID,
+    "uid": "a4b6c8d0-1e2f-4a3b-8c4d-5e6f7a8b9c0d",
+    "image": IMAGE_ID,
+    "source": "ai",
+    "state": "accepted",
+    "revision": 1,
+    "is_current": True,
+    "box": FINDING["box"],
+    "probability": 0.94,
+    "certainty": "definite",
+    "description": {**_NOTHING_SAID, "bone": "radius", "laterality": "left"},
+    "suggested": _NOTHING_SAID,
+    "ai": FINDING,
+    "review": {
+        "number": 1,
+        "decision": "accepted",
+        "box": FINDING["box"],
+        **_NOTHING_SAID,
+        "bone": "radius",
+        "laterality": "left",
+        "reject_reason": "",
+        "reject_text": "",
+        "author": {"id": PATIENT_ID, "name": "Dr. Example"},
+        "created_at": AT,
+    },
+}
+FINDING_ADDED = {"image": IMAGE_ID, "box": [640.0, 900.0, 120.0, 80.0], "bone": "ulna"}
 TIMINGS = {"decode": 41.0, "forward": 380.5, "total": 512.3}
 RESULT: dict[str, Any] = {
     "version": "1",

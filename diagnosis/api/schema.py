@@ -26,6 +26,13 @@ IF_MATCH = OpenApiParameter(
 IF_MATCH_OPTIONAL = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, description="Sign only what you have read."
 )
+FINDING_IF_MATCH = OpenApiParameter(
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    required=True,
+    description="The `revision` of the finding that you have read; 0 before the first decision.",
+)
 _IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     str,
@@ -55,6 +62,7 @@ _SHARED = {
         Refusal(404, "not_found", "It does not exist, or it is another clinic's."),
         Refusal(409, "idempotency_key_reused", "The key was sent with another request."),
         Refusal(412, "draft_changed", "Somebody saved the draft in between."),
+        Refusal(412, "finding_changed", "Somebody decided about the finding in between."),
         Refusal(413, "too_large", "The file is larger than this site takes."),
         Refusal(428, "precondition_required", "If-Match is missing."),
         Refusal(503, "storage", "The object store does not answer; try again."),

@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from rest_framework.routers import SimpleRouter
 
 from diagnosis.api.views.documentation import DocsView, SchemaView
+from diagnosis.api.views.findings import FindingViewSet, StudyFindingsViewSet
 from diagnosis.api.views.images import ImageViewSet
 from diagnosis.api.views.patients import PatientViewSet
 from diagnosis.api.views.reports import ReportViewSet
@@ -23,6 +24,7 @@ router = SimpleRouter(use_regex_path=False)
 router.register("patients", PatientViewSet, basename="patient")
 router.register("studies", StudyViewSet, basename="study")
 router.register("images", ImageViewSet, basename="image")
+router.register("findings", FindingViewSet, basename="finding")
 router.register("reports", ReportViewSet, basename="report")
 router.register("models", ModelVersionViewSet, basename="model")
 router.register("audit-events", AuditEventViewSet, basename="audit-event")
@@ -33,6 +35,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("me/", MeViewSet.as_view({"get": "retrieve"}), name="me"),
     path("schema/", SchemaView.as_view(), name="schema"),
     path("docs/", DocsView.as_view(), name="docs"),
+    path(
+        "studies/<uuid:pk>/findings/",
+        StudyFindingsViewSet.as_view({"get": "retrieve", "post": "create"}),
+        name="study-findings",
+    ),
     *router.urls,
     re_path(r"", UnknownAddressViewSet.as_view(_UNKNOWN, schema=None), name="unknown"),
 ]

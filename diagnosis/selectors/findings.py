@@ -16,6 +16,7 @@ _Decision = FindingReview.Decision
 # What a doctor vouches for; it stays when a newer run no longer shows the place.
 CONFIRMED = (_Decision.ACCEPTED, _Decision.MOVED, _Decision.ADDED)
 PROPOSED = "proposed"
+SUGGESTED = ("fracture_type", "displacement", "severity")  # what the AI reads, experimentally
 
 
 @dataclass(frozen=True, slots=True)

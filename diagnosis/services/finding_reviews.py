@@ -34,9 +34,8 @@ def finding_accept(*, actor: User, found: ReviewedFinding, revision: int) -> Fin
         PreconditionError: ``finding_changed`` since ``revision``.
         ConflictError: ``report_signed``, or ``finding_added``: it is a doctor's own.
     """
-    _require_ai(found)
-    box = _box_of(found.finding)
-    return _decide(actor, found, revision, Decision.ACCEPTED, box=box)
+    _require_ai(actor, found)
+    return _decide(actor, found, revision, Decision.ACCEPTED, box=_box_of(found.finding))
 
 
 def finding_reject(
@@ -48,7 +47,7 @@ def finding_reject(
         RefusedInputError: ``reject_reason_missing``.
         PreconditionError, ConflictError: as ``finding_accept``.
     """
-    _require_ai(found)
+    _require_ai(actor, found)
     if reason not in RejectReason.values:
         choose = _("Say why this is no fracture.")
         raise RefusedInputError("reject_reason_missing", choose, fields={"reason": choose})
@@ -64,31 +63,33 @@ def finding_reject(
     )
 
 
-def finding_move(*, actor: User, found: ReviewedFinding, revision: int, box: Box) -> FindingReview:
-    """Agree, with another box; pixels of the image.
-
-    Raises:
-        RefusedInputError: ``box_unusable``.
-        PreconditionError, ConflictError: as ``finding_accept``.
-    """
-    decision = Decision.MOVED if found.finding else Decision.ADDED
-    return _decide(actor, found, revision, decision, box=_clipped(box, found.image))
-
-
-def finding_describe(
-    *, actor: User, found: ReviewedFinding, revision: int, **description: str
+def finding_change(
+    *,
+    actor: User,
+    found: ReviewedFinding,
+    revision: int,
+    box: Box | None = None,
+    **description: str,
 ) -> FindingReview:
-    """Say type, displacement, severity, bone or side; a proposed finding is accepted by that.
+    """Move the box (pixels of the image), or say type, displacement, severity, bone, side.
+
+    A proposed or rejected finding is accepted by that; what is not given stays.
 
     Raises:
-        RefusedInputError: ``description_unknown``.
+        RefusedInputError: ``box_unusable`` or ``description_unknown``.
         PreconditionError, ConflictError: as ``finding_accept``.
     """
-    decision = found.state if found.is_confirmed else Decision.ACCEPTED
     if found.finding is None:
-        decision = Decision.ADDED
-    box = found.box if found.is_confirmed or found.finding is None else _box_of(found.finding)
-    return _decide(actor, found, revision, decision, box=box, **_described(description))
+        decision: str = Decision.ADDED
+    elif box is not None:
+        decision = Decision.MOVED
+    else:
+        decision = found.state if found.is_confirmed else Decision.ACCEPTED
+    if box is not None:
+        place = _clipped(box, found.image)
+    else:
+        place = found.box if found.is_confirmed else _box_of(found.finding or found.review)
+    return _decide(actor, found, revision, decision, box=place, **_described(description))
 
 
 @transaction.atomic
@@ -121,6 +122,7 @@ def finding_undo(*, actor: User, found: ReviewedFinding, revision: int) -> Findi
         ConflictError: ``nothing_to_undo``, or ``report_signed``.
         PreconditionError: ``finding_changed``.
     """
+    require(user=actor, action=Action.FINDING_REVIEW, clinic_id=found.image.clinic_id)
     last = found.review
     if last is None:
         raise ConflictError("nothing_to_undo", _("Nothing was decided about this finding yet."))
@@ -219,7 +221,8 @@ def _carry_draft_on(actor: User, study: Study, basis: str) -> None:
     drafts.update(basis=report_basis(study))
 
 
-def _require_ai(found: ReviewedFinding) -> None:
+def _require_ai(actor: User, found: ReviewedFinding) -> None:
+    require(user=actor, action=Action.FINDING_REVIEW, clinic_id=found.image.clinic_id)
     if found.finding is None:
         raise ConflictError(
             "finding_added",

@@ -5,7 +5,7 @@ from typing import Any
 from accounts.models import User
 from diagnosis.models import Study
 from diagnosis.models.finding_reviews import DESCRIPTION
-from diagnosis.selectors.findings import ReviewedFinding, reviewed_findings_for
+from diagnosis.selectors.findings import SUGGESTED, ReviewedFinding, reviewed_findings_for
 
 
 def findings_snapshot(*, actor: User, study: Study) -> list[dict[str, Any]]:
@@ -26,9 +26,7 @@ def _entry(found: ReviewedFinding) -> dict[str, Any]:
         "probability": found.probability,
         "certainty": found.certainty,
         **{name: found.described(name) for name in DESCRIPTION},
-        "suggested": {
-            name: found.suggested(name) for name in ("fracture_type", "displacement", "severity")
-        },
+        "suggested": {name: found.suggested(name) for name in SUGGESTED},
         "reject_reason": review.reject_reason if review else "",
         "reviewer": str(review.author_id) if review else None,
         "reviewed_at": review.created_at.isoformat() if review else None,

@@ -15,8 +15,7 @@ from diagnosis.selectors.findings import reviewed_finding_get, reviewed_findings
 from diagnosis.services.finding_reviews import (
     finding_accept,
     finding_add,
-    finding_describe,
-    finding_move,
+    finding_change,
     finding_reject,
     finding_undo,
 )
@@ -70,7 +69,7 @@ def test_the_newest_decision_counts_and_the_ai_row_stays_as_it_was(doctor, study
     before = Finding.objects.values().get()
     act(finding_accept)
     assert the_finding(doctor, study).state == "accepted"
-    act(finding_move, box=BOX)
+    act(finding_change, box=BOX)
     moved = the_finding(doctor, study)
     assert (moved.state, moved.box, moved.revision) == ("moved", BOX, 2)
     act(finding_reject, reason="growth_plate", text=" open physis ")
@@ -84,23 +83,23 @@ def test_the_newest_decision_counts_and_the_ai_row_stays_as_it_was(doctor, study
 
 def test_describing_a_proposal_accepts_it_and_the_ai_reading_stays_a_suggestion(doctor, study, act):
     Finding.objects.update(fracture_type="transverse")
-    act(finding_describe, bone="radius", laterality="left")
+    act(finding_change, bone="radius", laterality="left")
     found = the_finding(doctor, study)
     assert (found.state, found.described("bone")) == ("accepted", "radius")
     assert (found.described("fracture_type"), found.suggested("fracture_type")) == (
         "", "transverse",
     )  # fmt: skip
-    act(finding_describe, fracture_type="comminuted")
+    act(finding_change, fracture_type="comminuted")
     found = the_finding(doctor, study)
     assert (found.described("bone"), found.described("fracture_type")) == ("radius", "comminuted")
     assert found.suggested("fracture_type") == ""
 
 
 def test_moving_keeps_the_description_and_accepting_again_the_ai_box(doctor, study, act):
-    act(finding_describe, bone="ulna")
-    act(finding_move, box=BOX)
+    act(finding_change, bone="ulna")
+    act(finding_change, box=BOX)
     assert the_finding(doctor, study).described("bone") == "ulna"
-    act(finding_describe, severity="mild")
+    act(finding_change, severity="mild")
     assert (the_finding(doctor, study).state, the_finding(doctor, study).box) == ("moved", BOX)
     act(finding_accept)
     assert the_finding(doctor, study).box == (10.0, 20.0, 30.0, 40.0)
@@ -112,7 +111,7 @@ def test_taking_back_makes_it_a_proposal_again_and_twice_brings_the_decision_bac
     with pytest.raises(ConflictError) as nothing:
         act(finding_undo)
     assert nothing.value.code == "nothing_to_undo"
-    act(finding_describe, bone="radius")
+    act(finding_change, bone="radius")
     act(finding_reject, reason="artefact")
     act(finding_undo)
     assert the_finding(doctor, study).state == "proposed"
@@ -143,7 +142,7 @@ def test_an_added_finding_is_the_doctors_own(doctor, study):
     finding_undo(actor=doctor.user, found=gone, revision=2)
     restored = reviewed_finding_get(user=doctor.user, pk=review.uid)
     assert (restored.state, restored.described("bone")) == ("added", "scaphoid")
-    finding_move(actor=doctor.user, found=restored, revision=3, box=(1.0, 2.0, 3.0, 4.0))
+    finding_change(actor=doctor.user, found=restored, revision=3, box=(1.0, 2.0, 3.0, 4.0))
     assert reviewed_finding_get(user=doctor.user, pk=review.uid).box == (1.0, 2.0, 3.0, 4.0)
 
 
@@ -172,9 +171,9 @@ def test_a_box_without_area_on_the_image_is_refused(doctor, study, box):
     [
         (finding_reject, {"reason": ""}, "reject_reason_missing"),
         (finding_reject, {"reason": "because"}, "reject_reason_missing"),
-        (finding_describe, {"bone": "nose"}, "description_unknown"),
-        (finding_describe, {"laterality": "both"}, "description_unknown"),
-        (finding_move, {"box": (0.0, 0.0, 0.0, 0.0)}, "box_unusable"),
+        (finding_change, {"bone": "nose"}, "description_unknown"),
+        (finding_change, {"laterality": "both"}, "description_unknown"),
+        (finding_change, {"box": (0.0, 0.0, 0.0, 0.0)}, "box_unusable"),
     ],
 )
 def test_unknown_words_are_refused_and_nothing_is_stored(act, service, values, code):

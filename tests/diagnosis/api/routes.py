@@ -63,6 +63,11 @@ def body(route: Route, world: Any) -> dict[str, Any]:
         "post study-analyses": {},
         "post study-move": {"patient": str(world.patient.pk)},
         "post image-move": {"study": str(world.study.pk)},
+        "post study-findings": {"image": str(world.image.pk), "box": [5, 5, 50, 50]},
+        "patch finding-detail": {"bone": "radius"},
+        "post finding-accept": {},
+        "post finding-reject": {"reason": "artefact"},
+        "post finding-undo": {},
         "post report-list": {"study": str(world.study.pk)},
         "patch report-detail": {"findings": "Changed."},
         "post report-sign": {"password": PASSWORD},
@@ -76,10 +81,15 @@ def body(route: Route, world: Any) -> dict[str, Any]:
     return {"data": bodies[str(route)], "format": "json"}
 
 
+def as_read(route: Route) -> str:
+    """Return the ``If-Match`` of somebody who has read the world's draft or finding."""
+    return '"0"' if route.noun == "finding" else '"1-1-draft"'
+
+
 def send(client: Any, route: Route, world: Any, pk: Any = None, **headers: Any) -> Any:
     """Send a valid request to the route, by default about the world's own object."""
     if route.takes_id and pk is None:
         pk = getattr(world, route.noun).pk
-    if str(route) == "patch report-detail":
-        headers.setdefault("HTTP_IF_MATCH", '"1-1-draft"')
+    if str(route) == "patch report-detail" or route.noun == "finding":
+        headers.setdefault("HTTP_IF_MATCH", as_read(route))
     return getattr(client, route.method)(route.url(pk), **body(route, world), **headers)

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.diagnosis.api.conftest import API
-from tests.diagnosis.api.routes import ROUTES, body, send
+from tests.diagnosis.api.routes import ROUTES, as_read, body, send
 
 pytestmark = pytest.mark.django_db
 JSON_ROUTES = [route for route in ROUTES if not route.is_safe and str(route) != "post study-images"]
@@ -57,6 +57,9 @@ FIELDS = {
     "study-detail": _STUDY,
     "study-move": ["patient"],
     "image-move": ["study"],
+    "study-findings": ["image", "box", "bone", "severity"],
+    "finding-detail": ["box", "laterality"],
+    "finding-reject": ["reason", "text"],
     "report-list": ["study", "technique"],
     "report-detail": ["findings"],
     "report-sign": ["password", "otp"],
@@ -74,7 +77,7 @@ def send_json(client, route, world, data, **headers):
         route.url(pk),
         raw,
         content_type="application/json",
-        HTTP_IF_MATCH='"1-1-draft"',
+        HTTP_IF_MATCH=as_read(route),
         **headers,
     )
 
