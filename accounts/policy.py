@@ -24,6 +24,7 @@ class Action(StrEnum):
     STUDY_EDIT = "study.edit"
     IMAGE_UPLOAD = "image.upload"
     IMAGE_MOVE = "image.move"
+    IMAGE_ANNOTATE = "image.annotate"
     ANALYSIS_REQUEST = "analysis.request"
     FINDING_REVIEW = "finding.review"
     REPORT_VIEW = "report.view"
@@ -44,6 +45,7 @@ _REGISTER = frozenset(
         Action.STUDY_EDIT,
         Action.IMAGE_UPLOAD,
         Action.IMAGE_MOVE,
+        Action.IMAGE_ANNOTATE,
         Action.ANALYSIS_REQUEST,
         Action.TOKEN_MANAGE,
     }

@@ -28,7 +28,16 @@ from storages.backends.s3 import S3Storage
 from fracture_site.common.errors import UnavailableError
 
 KINDS: Final = frozenset(
-    {"originals", "served", "renditions", "thumbnails", "heatmaps", "reports", "models"}
+    {
+        "originals",
+        "served",
+        "renditions",
+        "thumbnails",
+        "heatmaps",
+        "keyimages",
+        "reports",
+        "models",
+    }
 )
 _SUFFIXES: Final = {
     "image/png": ".png",

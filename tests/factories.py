@@ -13,6 +13,7 @@ from accounts.selectors import secret_hash
 from accounts.tenancy import clinic_scope
 from diagnosis.models import (
     Analysis,
+    Annotation,
     Content,
     Delivery,
     Destination,
@@ -28,6 +29,7 @@ from diagnosis.models import (
     ReportVersion,
     Study,
     StudyImage,
+    StudyKeyImage,
 )
 
 T = TypeVar("T")
@@ -301,3 +303,29 @@ class Hl7MessageFactory(ClinicOwnedFactory[Hl7Message]):
     control_id = factory.Sequence(lambda n: f"C-{n}")
     content_hmac = "00" * 32
     outcome = "AA"
+
+
+class AnnotationFactory(ClinicOwnedFactory[Annotation]):
+    class Meta:
+        model = Annotation
+
+    image = factory.SubFactory(StudyImageFactory)
+    clinic = factory.SelfAttribute("image.clinic")
+    author = factory.SubFactory(UserFactory)
+    kind = Annotation.Kind.LENGTH
+    points = factory.LazyFunction(lambda: [[10.0, 20.0], [110.0, 20.0]])
+
+
+class StudyKeyImageFactory(ClinicOwnedFactory[StudyKeyImage]):
+    """A row without a stored object."""
+
+    class Meta:
+        model = StudyKeyImage
+
+    image = factory.SubFactory(StudyImageFactory)
+    clinic = factory.SelfAttribute("image.clinic")
+    author = factory.SubFactory(UserFactory)
+    object_key = factory.LazyFunction(lambda: f"keyimages/{uuid4()}.png")
+    sha256 = factory.LazyFunction(lambda: hashlib.sha256(uuid4().bytes).hexdigest())
+    width = 640
+    height = 480

@@ -1,6 +1,7 @@
 """The clinical tables; every one carries its clinic."""
 
 from diagnosis.models.analyses import Analysis, Finding
+from diagnosis.models.annotations import Annotation, StudyKeyImage
 from diagnosis.models.base import ClinicOwnedModel, ClinicOwnedQuerySet, Job, Priority
 from diagnosis.models.deliveries import Content, Delivery, Destination, Event
 from diagnosis.models.finding_reviews import FindingReview
@@ -15,6 +16,7 @@ from diagnosis.models.studies import Study, StudyImage, Verdict
 
 __all__ = [
     "Analysis",
+    "Annotation",
     "ClinicOwnedModel",
     "ClinicOwnedQuerySet",
     "Content",
@@ -36,5 +38,6 @@ __all__ = [
     "ReportVersion",
     "Study",
     "StudyImage",
+    "StudyKeyImage",
     "Verdict",
 ]

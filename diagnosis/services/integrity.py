@@ -17,7 +17,7 @@ from django.db.models import F, Func, IntegerField, QuerySet
 from accounts.audit import audit_record
 from accounts.models import AuditEvent, Clinic
 from accounts.tenancy import clinic_scope
-from diagnosis.models import ClinicOwnedModel, ReportVersion, StudyImage
+from diagnosis.models import ClinicOwnedModel, ReportVersion, StudyImage, StudyKeyImage
 from diagnosis.storage import object_read
 
 logger = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ _KINDS: Final = (
     _Kind("original", StudyImage, "original_key", "sha256", "study__patient_id"),
     _Kind("served", StudyImage, "served_key", "served_sha256", "study__patient_id"),
     _Kind("report", ReportVersion, "pdf_key", "pdf_sha256", "report__study__patient_id"),
+    _Kind("key_image", StudyKeyImage, "object_key", "sha256", "image__study__patient_id"),
 )
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from diagnosis.web import images, patients, reports, studies, viewer, worklist
+from diagnosis.web import annotations, images, patients, reports, studies, viewer, worklist
 
 app_name = "diagnosis"
 urlpatterns = [
@@ -19,10 +19,18 @@ urlpatterns = [
     path("studies/<uuid:pk>/edit/", studies.study_edit_page, name="study-edit"),
     path("studies/<uuid:pk>/status/", studies.study_status, name="study-status"),
     path("studies/<uuid:pk>/views/", viewer.study_views, name="study-views"),
+    path("studies/<uuid:pk>/annotations/", annotations.study_annotations, name="study-annotations"),
     path("studies/<uuid:pk>/upload/", studies.study_upload, name="study-upload"),
     path("studies/<uuid:pk>/analyses/", studies.study_reanalyse, name="study-reanalyse"),
     path("studies/<uuid:pk>/move/", studies.study_move_action, name="study-move"),
     path("studies/<uuid:pk>/report/", reports.report_create_action, name="report-create"),
+    path(
+        "images/<uuid:pk>/annotations/<uuid:annotation>/",
+        annotations.image_annotation,
+        name="image-annotation",
+    ),
+    path("images/<uuid:pk>/key-images/", annotations.image_key_images, name="image-key-images"),
+    path("key-images/<uuid:pk>/", annotations.key_image_file, name="key-image"),
     path("images/<uuid:pk>/move/", images.image_move_action, name="image-move"),
     path("images/<uuid:pk>/rendition/", images.image_rendition, name="image-rendition"),
     path("images/<uuid:pk>/thumbnail/", images.image_thumbnail, name="image-thumbnail"),

@@ -71,6 +71,10 @@ INGEST_WALL_SECONDS = 30
 INGEST_MEMORY_BYTES = 1536 * 2**20
 # The only routes that take files, for ``accounts.middleware.UploadMiddleware``.
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-UPLOAD_PATHS = [rf"/studies/{_UUID}/upload/", rf"/api/v1/studies/{_UUID}/images/"]
+UPLOAD_PATHS = [
+    rf"/studies/{_UUID}/upload/",
+    rf"/images/{_UUID}/key-images/",
+    rf"/api/v1/studies/{_UUID}/images/",
+]
 FILE_UPLOAD_MAX_MEMORY_SIZE = 5 * 2**20
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 2**20  # everything but files

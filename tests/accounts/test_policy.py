@@ -15,6 +15,7 @@ EXPECTED = {                    # technician, doctor, clinic admin
     Action.STUDY_EDIT:           (True,  True,  False),
     Action.IMAGE_UPLOAD:         (True,  True,  False),
     Action.IMAGE_MOVE:           (True,  True,  False),
+    Action.IMAGE_ANNOTATE:       (True,  True,  False),
     Action.ANALYSIS_REQUEST:     (True,  True,  False),
     Action.FINDING_REVIEW:       (False, True,  False),
     Action.REPORT_VIEW:          (True,  True,  True),

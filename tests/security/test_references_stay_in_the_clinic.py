@@ -10,6 +10,7 @@ from django.db.models import ForeignKey
 from accounts.tenancy import clinic_scope
 from diagnosis.models import ClinicOwnedModel, FindingReview, ReportVersion, Study
 from tests.factories import (
+    AnnotationFactory,
     DeliveryFactory,
     FindingFactory,
     FindingReviewFactory,
@@ -19,6 +20,7 @@ from tests.factories import (
     ReportVersionFactory,
     StudyFactory,
     StudyImageFactory,
+    StudyKeyImageFactory,
 )
 
 pytestmark = pytest.mark.django_db
@@ -38,6 +40,8 @@ def clinic_with_a_row_in_every_table():
     OrderFactory(study=study)
     Hl7MessageFactory(sender__clinic=study.clinic)
     DeliveryFactory(study=study)
+    AnnotationFactory(image=finding.analysis.image)
+    StudyKeyImageFactory(image=finding.analysis.image)
     return study.clinic_id
 
 
@@ -61,6 +65,7 @@ def test_all_edges_are_known():
         "Report.study", "ReportVersion.report",
         "Order.study", "Hl7Message.sender",
         "Delivery.destination", "Delivery.study",
+        "Annotation.image", "StudyKeyImage.image",
     }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from accounts.row_security import LOOKUP_ROLE
 from accounts.tenancy import clinic_scope, current_clinic_id
 from diagnosis.models import (
     Analysis,
+    Annotation,
     Delivery,
     Destination,
     Finding,
@@ -24,8 +25,10 @@ from diagnosis.models import (
     ReportVersion,
     Study,
     StudyImage,
+    StudyKeyImage,
 )
 from tests.factories import (
+    AnnotationFactory,
     ClinicFactory,
     DeliveryFactory,
     FindingFactory,
@@ -37,12 +40,14 @@ from tests.factories import (
     ReportVersionFactory,
     StudyFactory,
     StudyImageFactory,
+    StudyKeyImageFactory,
 )
 
 pytestmark = pytest.mark.django_db
 CLINICAL: list[type[Model]] = [
     Patient, Study, StudyImage, Analysis, Finding, FindingReview, Report, ReportVersion,
     IdempotencyRecord, Order, Hl7Sender, Hl7Message, Destination, Delivery,
+    Annotation, StudyKeyImage,
 ]  # fmt: skip
 WALL = "row-level security"
 
@@ -58,6 +63,8 @@ def clinic_a():
     OrderFactory(study=study)
     Hl7MessageFactory(sender__clinic=member.clinic, sender__membership=member)
     DeliveryFactory(study=study)
+    AnnotationFactory(image=finding.analysis.image)
+    StudyKeyImageFactory(image=finding.analysis.image)
     with clinic_scope(member.clinic_id):
         IdempotencyRecord.objects.create(
             clinic=member.clinic, user_id=member.user_id, key="k", status_code=201, body={}
