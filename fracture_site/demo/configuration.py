@@ -47,7 +47,12 @@ class Options:
     @property
     def ports(self) -> list[int]:
         """Every port that must be free."""
-        return [self.port, self.port + 1] if self.tls else [self.port]
+        return [self.port, self.port + 1, self.hl7_port] if self.tls else [self.port, self.hl7_port]
+
+    @property
+    def hl7_port(self) -> int:
+        """Where the HL7 listener is, for this machine only: 10575 beside 8000."""
+        return (self.port + 2575) % 65536
 
     def authority_command(self, file: Path) -> str:
         """Return the Procfile command that hands out the certificate authority."""
@@ -90,6 +95,8 @@ def demo_environment(
         "WEB_HOST": options.bind_address,
         "PORT": str(options.port),
         "WEB_CONCURRENCY": "2",
+        "HL7_HOST": "127.0.0.1",
+        "HL7_PORT": str(options.hl7_port),
         "WORKER_CONCURRENCY": str(max(1, min(4, cores))),
         "GUNICORN_CMD_ARGS": "",
     }

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from fracture_site.settings.celery import *
 from fracture_site.settings.env import env_bool, env_int, env_list, env_secret, env_str
+from fracture_site.settings.interop import *
 from fracture_site.settings.logging import *
 from fracture_site.settings.ml import *
 from fracture_site.settings.security import *

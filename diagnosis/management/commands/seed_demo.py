@@ -7,6 +7,7 @@ import sys
 import tempfile
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ from accounts.models import ApiToken, Clinic, Membership, Role, User
 from accounts.services import member_grant, token_create
 from accounts.tenancy import clinic_scope
 from diagnosis.models import Patient, Priority
+from diagnosis.services.hl7_senders import hl7_sender_create
 from diagnosis.services.patients import patient_create
 from diagnosis.services.studies import study_create
 from diagnosis.services.uploads import image_upload
 from fracture_site.common.commands import ProgressCommand
-from fracture_site.common.errors import DomainError
+from fracture_site.common.errors import ConflictError, DomainError
 
 CLINICS = {"Harbour Clinic (demo)": "harbour", "Hillside Clinic (demo)": "hillside"}
 ROLES = (Role.TECHNICIAN, Role.DOCTOR, Role.CLINIC_ADMIN)
@@ -60,7 +62,9 @@ class Command(ProgressCommand):
         known = _read(options["output"])
         accounts = [self._site_admin(known)]
         for name in CLINICS:
-            accounts += self._staff(name, User.objects.get(email=accounts[0]["email"]), known)
+            admin = User.objects.get(email=accounts[0]["email"])
+            accounts += self._staff(name, admin, known)
+            _hl7_sender(name, admin)
         text = json.dumps({"base_url": options["base_url"], "accounts": accounts}, indent=2)
         options["output"].touch(mode=0o600)
         options["output"].write_text(text + "\n", encoding="utf-8")
@@ -131,6 +135,20 @@ class Command(ProgressCommand):
                 image_upload(actor=actor, study=study, data=path.read_bytes())
             except DomainError as error:
                 self.stderr.write(f"{path.name}: left out ({error.code})")
+
+
+def _hl7_sender(name: str, admin: User) -> None:
+    """Let programs on this machine play the clinic's RIS: MSH-3 DEMO_RIS, MSH-4 its short name."""
+    member = Membership.objects.get(clinic__name=name, roles=[Role.TECHNICIAN])
+    with suppress(ConflictError):  # it is there
+        hl7_sender_create(
+            actor=admin,
+            membership=member,
+            name="Demo RIS",
+            sending_application="DEMO_RIS",
+            sending_facility=CLINICS[name],
+            networks=["127.0.0.0/8"],
+        )
 
 
 def _person(email: str, full_name: str, known: dict[str, dict[str, Any]]) -> tuple[User, str]:
