@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - an example, no package
 """Send an order to a demo's HL7 listener and print the answer; needs only Python.
 
 python docs/examples/hl7_order.py 10575 [record number]
@@ -5,7 +6,7 @@ python docs/examples/hl7_order.py 10575 [record number]
 
 import socket
 import sys
-from datetime import UTC, datetime
+import time
 
 START, END = b"\x0b", b"\x1c\x0d"
 
@@ -14,14 +15,14 @@ def main() -> None:
     """Send one order for a wrist."""
     port = int(sys.argv[1])
     record_number = sys.argv[2] if len(sys.argv) > 2 else "HL7-1"
-    now = datetime.now(UTC)
-    number = now.strftime("%Y%m%d%H%M%S%f")[:16]
+    now = time.strftime("%Y%m%d%H%M%S+0000", time.gmtime())
+    number = str(time.time_ns())[:16]
+    header = "MSH|^~\\&|DEMO_RIS|harbour|FRACTURE_SITE||"
     message = "\r".join(
         [
-            f"MSH|^~\\&|DEMO_RIS|harbour|FRACTURE_SITE||{now:%Y%m%d%H%M%S}+0000||ORM^O01^ORM_O01"
-            f"|{number}|P|2.5.1||||||UNICODE UTF-8",
+            f"{header}{now}||ORM^O01^ORM_O01|{number}|P|2.5.1||||||UNICODE UTF-8",
             f"PID|1||{record_number}^^^^MR||Example^Ada||19800501|F",
-            f"ORC|NW|{number}|||||^^^{now:%Y%m%d%H%M%S}+0000^^S",
+            f"ORC|NW|{number}|||||^^^{now}^^S",
             f"OBR|1|{number}||XRW^Wrist left 2 views|||||||||Fall on the outstretched hand",
             "",
         ]
