@@ -106,15 +106,18 @@ class Prepared:
     padding_found: bool
 
 
-def prepare(image: GrayImage, *, input_size: int = INPUT_SIZE) -> Prepared:
+def prepare(
+    image: GrayImage, *, input_size: int = INPUT_SIZE, crop_to_limb: bool = True
+) -> Prepared:
     """Crop to the limb, letterbox without distortion, and stretch the grey values.
 
     Args:
         image: ``(h, w)``, ``uint8`` or ``uint16``, bone bright.
         input_size: side of the square that the model takes.
+        crop_to_limb: off only to measure what the crop is worth.
     """
     content, padding_found = find_content(image)
-    crop = find_limb(image, content)
+    crop = find_limb(image, content) if crop_to_limb else content
     geometry = letterbox_geometry(
         crop, image_width=image.shape[1], image_height=image.shape[0], input_size=input_size
     )

@@ -24,15 +24,14 @@ import tensorflow as tf
 from ml import train_classifier
 from ml.architectures.detector import build_detector
 from ml.classification import ARCHITECTURES
+from ml.data.augmentation import Habits
 from ml.data.batches import BatchPlan, batches
 from ml.data.cache import PictureCache
 from ml.data.fracatlas import Sample, read_samples
-from ml.data.pictures import read_grey
 from ml.data.splits import read_split
 from ml.labels import DISPLACEMENTS, PATTERNS, SEVERITIES
 from ml.losses import LossWeights
-from ml.metrics import auroc
-from ml.preprocessing import prepare
+from ml.scoring import score, summary
 from ml.training import MovingAverage, RatePlan, in_background, make_step
 
 logger = logging.getLogger("ml.train")
@@ -56,6 +55,7 @@ class Run:
             for sample in samples
             if parts.get(sample.image_id) == "train" and Path(sample.image_id).stem not in doubtful
         ]
+        self.training = share_of(self.training, config["data"].get("share", 1.0))
         self.validation = [s for s in samples if parts.get(s.image_id) == "validation"]
         cache = PictureCache(arguments.cache, samples)
         options = dict(config["model"])
@@ -74,6 +74,11 @@ class Run:
             batch_size=config["data"]["batch_size"],
             positives=config["data"]["positives"],
             matched_negatives=config["data"]["matched_negatives"],
+            habits=Habits(
+                crop=config["data"].get("crop_to_limb", True),
+                geometry=config["data"].get("augment_geometry", True),
+                appearance=config["data"].get("augment_appearance", True),
+            ),
         )
         self.rate = RatePlan(config["optimizer"]["peak_rate"])
         self.step_count = 0
@@ -134,13 +139,14 @@ class Run:
         every = self.arguments.validate_every
         if every == 0 or self.round % every:
             return
-        score = validate(self.shadow, self.validation)
-        line = {"step": self.step_count, "validation": score}
+        crop = self.config["data"].get("crop_to_limb", True)
+        figures = summary(list(score(self.shadow, self.validation, crop_to_limb=crop)))
+        line = {"step": self.step_count, "validation": figures}
         logger.info("%s", json.dumps(line))
         with (self.folder / "history.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
-        if score["auroc"] >= self.best:
-            self.best = score["auroc"]
+        if figures["auroc"] >= self.best:
+            self.best = figures["auroc"]
             self.shadow.save_weights(self.folder / "average_best.weights.h5")
 
     def _save_state(self) -> None:
@@ -182,45 +188,29 @@ def attribute_class_weights(samples: Sequence[Sample]) -> tuple[tuple[float, ...
     return tuple(weights)
 
 
-def validate(model: keras.Model, samples: Sequence[Sample]) -> dict[str, float]:
-    """Return AUROC, the pointing game and region accuracy on pictures prepared as at run time."""
-    size = int(model.input_shape[1])
-    scores: list[float] = []
-    labels, regions, hits = list[bool](), list[bool](), list[bool]()
-    forward = tf.function(lambda pixels: model(pixels, training=False))
-    for start in range(0, len(samples), 16):
-        chunk = samples[start : start + 16]
-        prepared = [
-            prepare(
-                read_grey(s.path),
-                input_size=size,
-            )
-            for s in chunk
-        ]
-        output = forward(tf.constant(np.stack([p.pixels for p in prepared])[..., None]))
-        scores.extend(np.asarray(output["image"]).tolist())
-        labels.extend(sample.fractured for sample in chunk)
-        regions.extend(
-            int(index) == sample.body_region
-            for index, sample in zip(np.argmax(output["body_region"], axis=-1), chunk, strict=True)
-        )
-        for sample, ready, heat in zip(chunk, prepared, np.asarray(output["map"]), strict=True):
-            if sample.fractures:
-                row, column = np.unravel_index(int(np.argmax(heat[..., 0])), heat.shape[:2])
-                stride = size / heat.shape[0]
-                x, y = ready.geometry.point_to_image((column + 0.5) * stride, (row + 0.5) * stride)
-                hits.append(
-                    any(
-                        f.box.x <= x <= f.box.x + f.box.width
-                        and f.box.y <= y <= f.box.y + f.box.height
-                        for f in sample.fractures
-                    )
-                )
-    return {
-        "auroc": round(auroc(labels, scores), 4),
-        "pointing": round(float(np.mean(hits)), 4) if hits else 0.0,
-        "body_region": round(float(np.mean(regions)), 4),
-    }
+def overridden(config: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+    """Return the configuration with lines such as ``loss.map = 0`` laid over it.
+
+    Raises:
+        ValueError: not TOML, or a section that the configuration does not have.
+    """
+    merged = {section: dict(values) for section, values in config.items()}
+    for section, values in tomllib.loads("\n".join(settings)).items():
+        if section not in merged or not isinstance(values, dict):
+            raise ValueError(f"--set: no section {section!r} in the configuration")
+        merged[section].update(values)
+    return merged
+
+
+def share_of(samples: Sequence[Sample], share: float) -> list[Sample]:
+    """Return about this share of the pictures, whole blocks (patients), each label alike."""
+    generator = np.random.default_rng(0)
+    kept = set[str]()
+    for label in (True, False):
+        blocks = sorted({s.block for s in samples if s.fractured is label})
+        count = max(1, round(share * len(blocks)))
+        kept.update(generator.permutation(blocks)[:count].tolist())
+    return [sample for sample in samples if sample.block in kept]
 
 
 def main() -> None:
@@ -238,6 +228,9 @@ def main() -> None:
         "--start-from", type=Path, default=None, help="weights of a detector to go on from"
     )
     parser.add_argument("--config", type=Path, default=_DEFAULT_CONFIG)
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change the config"
+    )
     parser.add_argument("--split", type=Path, default=_DEFAULT_SPLIT)
     parser.add_argument("--cache", type=Path, default=Path("var/train/cache"))
     parser.add_argument("--out", type=Path, default=Path("var/train/run"))
@@ -260,6 +253,7 @@ def main() -> None:
     tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
     keras.utils.set_random_seed(arguments.seed)
     config = tomllib.loads(arguments.config.read_text(encoding="utf-8"))
+    config = overridden(config, arguments.set)
     Run(arguments, config).train()
 
 

@@ -13,6 +13,21 @@ Pixels = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
+class Habits:
+    """Which parts of the imitation are on; all of them, but where their worth is measured.
+
+    Attributes:
+        crop: crop to the limb.
+        geometry: flip, turn, scale, move.
+        appearance: letters, metal, exposure, blur, grain, JPEG.
+    """
+
+    crop: bool = True
+    geometry: bool = True
+    appearance: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Augmented:
     """A training view.
 
@@ -32,10 +47,10 @@ def augment(
     boxes: tuple[Box, ...],
     size: int,
     generator: np.random.Generator,
+    habits: Habits = Habits(),
 ) -> Augmented:
     """Return a random view; at least one box (if any) stays in it."""
-    crop = _jittered_crop(picture, generator)
-    left, top, right, bottom = crop
+    left, top, right, bottom = _crop(picture, generator, habits)
     view = np.ascontiguousarray(picture.pixels[top:bottom, left:right])
     local = tuple(
         Box(
@@ -47,7 +62,8 @@ def augment(
         for b in boxes
     )
     for attempt in range(4):
-        matrix = _random_matrix(view.shape, local, size, generator, gentle=attempt == 3)
+        gentle = attempt == 3 or not habits.geometry
+        matrix = _random_matrix(view.shape, local, size, generator, gentle=gentle)
         mapped = tuple(_map_box(matrix, box, size) for box in local)
         if not local or any(box is not None for box in mapped):
             break
@@ -61,10 +77,24 @@ def augment(
         borderValue=(low,),
     ).astype(np.float32)
     pixels = np.clip((warped - low) / (high - low), 0.0, 1.0)
-    pixels, metal_drawn = _draw_foreign_things(pixels, generator)
-    pixels = _change_exposure(pixels, generator)
-    pixels = _degrade(pixels, generator)
+    metal_drawn = False
+    if habits.appearance:
+        pixels, metal_drawn = _draw_foreign_things(pixels, generator)
+        pixels = _change_exposure(pixels, generator)
+        pixels = _degrade(pixels, generator)
     return Augmented(np.clip(pixels, 0.0, 1.0) * 2.0 - 1.0, mapped, metal_drawn)
+
+
+def _crop(
+    picture: CachedPicture, generator: np.random.Generator, habits: Habits
+) -> tuple[int, int, int, int]:
+    height, width = picture.pixels.shape
+    if not habits.crop:
+        return 0, 0, width, height
+    if habits.geometry:
+        return _jittered_crop(picture, generator)
+    crop = picture.crop
+    return crop.left, crop.top, crop.right, crop.bottom
 
 
 def _jittered_crop(

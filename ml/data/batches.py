@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from ml.contracts import Box
-from ml.data.augmentation import augment
+from ml.data.augmentation import Habits, augment
 from ml.data.cache import PictureCache
 from ml.data.fracatlas import Fracture, Sample
 from ml.labels import COARSE_REGIONS
@@ -31,6 +31,7 @@ class BatchPlan:
     matched_negatives: int = 4
     map_stride: int = 4
     attribute_stride: int = 8
+    habits: Habits = field(default_factory=Habits)
 
 
 def batches(
@@ -110,7 +111,7 @@ def _assemble(
     parts: dict[str, list[object]] = defaultdict(list)
     for sample in chosen:
         boxes = tuple(fracture.box for fracture in sample.fractures)
-        view = augment(cache[sample.image_id], boxes, plan.input_size, generator)
+        view = augment(cache[sample.image_id], boxes, plan.input_size, generator, plan.habits)
         pairs = [
             (box, fracture)
             for box, fracture in zip(view.boxes, sample.fractures, strict=True)
