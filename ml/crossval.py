@@ -55,7 +55,7 @@ def run_fold(fold: int, parts: dict[str, str], arguments: argparse.Namespace) ->
         ),
         "exported": (
             *("ml.export", *data, "--weights", str(folder / "average_last.weights.h5")),
-            *("--version", f"0.0.0-fold{fold}", "--out", str(model), *arguments.export_option),
+            *("--version", f"0.0.0-fold{fold}", "--out", str(model)),
         ),
         "calibrated": ("ml.calibrate", *data, "--model", str(model), "--training-stride", "4"),
     }
@@ -111,7 +111,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=1000, help="training steps of each fold")
     parser.add_argument("--minutes", type=float, default=60.0, help="at most, for each fold")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
-    parser.add_argument("--export-option", action="append", default=[])
     parser.add_argument("--cache", type=Path, default=Path("var/train/cache"))
     parser.add_argument("--out", type=Path, default=Path("var/train/crossval"))
     parser.add_argument("--draws", type=int, default=500)
