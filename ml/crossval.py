@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from ml.data.folds import held_out_parts, read_folds
 from ml.data.fracatlas import Sample, read_samples
-from ml.data.splits import fold_parts, read_folds, write_split
+from ml.data.splits import write_split
 from ml.evaluation import Evaluation, Record, run_model
 from ml.metrics import IntArray, bootstrap, sensitivity, specificity
 from ml.predictor import load_predictor
@@ -120,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     numbers = read_folds(arguments.folds)
     folds: list[Fold] = []
     for fold in sorted(set(numbers.values())):
-        parts = fold_parts(samples, numbers, held_out=fold)
+        parts = held_out_parts(samples, numbers, fold)
         model = run_fold(fold, parts, arguments)
         folds.append(judge(model, [s for s in samples if parts.get(s.image_id) == "test"]))
     result = {
@@ -135,8 +136,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with (arguments.out / "out_of_fold.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["image_id", "fold", "fractured", "probability", "refused"])
-        for number, fold in enumerate(folds):
-            for r in fold.records:
+        for number, judged in enumerate(folds):
+            for r in judged.records:
                 row = (r.sample.image_id, number, int(r.sample.fractured), r.probability)
                 writer.writerow([*row, " ".join(r.reasons)])
     for name, figure in result.items():

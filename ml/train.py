@@ -1,191 +1,36 @@
-"""Train the detector: ``python -m ml.train --data DIR --minutes 100 --out var/train/run``.
+"""Train the detector: ``python -m ml.train --data DIR --weights imagenet --minutes 100``.
 
 With ``--architecture`` and the name of a classifier, ``ml.train_classifier`` does all the rest.
 
-Needs ``requirements-train.txt``. Stops by the clock or by steps; the learning rate follows the
-progress, so that every budget ends with a finished cosine. Each round leaves a resumable state,
-the last averaged weights and the best ones by AUROC on the validation part.
+Needs ``requirements-train.txt``. Stops by the clock, by steps or by epochs; the learning rate
+follows the progress, so that every budget ends with a finished cosine. Each round leaves a
+resumable state, the last averaged weights and the best ones by AUROC on the validation part.
 """
 
 import argparse
-import json
 import logging
-import time
+import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import keras
-import numpy as np
 import tensorflow as tf
 
 from ml import train_classifier
-from ml.architectures.detector import build_detector
-from ml.classification import ARCHITECTURES
-from ml.data.augmentation import Habits
-from ml.data.batches import BatchPlan, batches
-from ml.data.cache import PictureCache
-from ml.data.fracatlas import Sample, read_samples
-from ml.data.splits import read_split
-from ml.labels import DISPLACEMENTS, PATTERNS, SEVERITIES
-from ml.losses import LossWeights
-from ml.scoring import score, summary
-from ml.training import MovingAverage, RatePlan, in_background, make_step
+from ml.classification import (
+    ARCHITECTURES,
+    EXIT_WEIGHTS_UNAVAILABLE,
+    NO_WEIGHTS,
+    WeightsUnavailableError,
+)
+from ml.training_detector import Run, backbone_file, set_precision
 
 logger = logging.getLogger("ml.train")
 _DEFAULT_SPLIT = Path(__file__).parent / "data" / "splits" / "fracatlas_v1.csv"
 _DEFAULT_CONFIG = Path(__file__).parent / "configs" / "detector.toml"
-
-
-class Run:
-    """One training run and its folder."""
-
-    def __init__(self, arguments: argparse.Namespace, config: Mapping[str, Any]) -> None:
-        self.arguments = arguments
-        self.config = config
-        self.folder: Path = arguments.out
-        self.folder.mkdir(parents=True, exist_ok=True)
-        samples = read_samples(arguments.data)
-        parts = read_split(arguments.split)
-        doubtful = set(config["data"]["doubtful"])
-        self.training = [
-            sample
-            for sample in samples
-            if parts.get(sample.image_id) == "train" and Path(sample.image_id).stem not in doubtful
-        ]
-        self.training = share_of(self.training, config["data"].get("share", 1.0))
-        self.validation = [s for s in samples if parts.get(s.image_id) == "validation"]
-        cache = PictureCache(arguments.cache, samples)
-        options = dict(config["model"])
-        self.model = build_detector(backbone_weights=arguments.weights, **options)
-        if arguments.start_from is not None:
-            self.model.load_weights(str(arguments.start_from))
-        self.shadow = build_detector(backbone_weights=None, **options)
-        self.average = MovingAverage(self.model, config["optimizer"]["average_decay"])
-        self.optimizer = keras.optimizers.AdamW(
-            1e-6, weight_decay=config["optimizer"]["weight_decay"]
-        )
-        self.optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-        self.optimizer.build(self.model.trainable_variables)
-        plan = BatchPlan(
-            input_size=options["input_size"],
-            batch_size=config["data"]["batch_size"],
-            positives=config["data"]["positives"],
-            matched_negatives=config["data"]["matched_negatives"],
-            habits=Habits(
-                crop=config["data"].get("crop_to_limb", True),
-                geometry=config["data"].get("augment_geometry", True),
-                appearance=config["data"].get("augment_appearance", True),
-            ),
-        )
-        self.rate = RatePlan(config["optimizer"]["peak_rate"])
-        self.step_count = 0
-        self.round = 0
-        self.progress = 0.0
-        self.best = 0.0
-        if arguments.resume:
-            self._restore()
-        seed = arguments.seed + self.step_count  # a resumed run draws new views
-        self.stream = in_background(batches(self.training, cache, plan, seed=seed))
-        weights = LossWeights(
-            **config["loss"], attribute_classes=attribute_class_weights(self.training)
-        )
-        self.step = make_step(self.model, self.optimizer, weights)
-
-    def train(self) -> None:
-        """Run until the budget is used up."""
-        arguments = self.arguments
-        started, start_progress = time.monotonic(), self.progress
-        seconds = arguments.minutes * 60.0
-        sums: dict[str, float] = {}
-        while self.progress < 1.0:
-            batch = next(self.stream)
-            self.optimizer.learning_rate = self.rate.at(self.progress)
-            losses = self.step({name: tf.constant(value) for name, value in batch.items()})
-            self.average.update()
-            self.step_count += 1
-            for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + float(value)
-            by_clock = (
-                start_progress + (1 - start_progress) * (time.monotonic() - started) / seconds
-            )
-            by_steps = self.step_count / arguments.steps if arguments.steps else 0.0
-            self.progress = max(by_clock, by_steps)
-            if self.step_count % arguments.log_every == 0:
-                self._log(sums, arguments.log_every, time.monotonic() - started)
-                sums = {}
-            if self.step_count % arguments.round_steps == 0 or self.progress >= 1.0:
-                self._finish_round()
-
-    def _log(self, sums: Mapping[str, float], count: int, seconds: float) -> None:
-        line = {
-            "step": self.step_count,
-            "progress": round(self.progress, 4),
-            "seconds": round(seconds),
-            "rate": round(self.rate.at(self.progress), 7),
-            "loss": {name: round(value / count, 4) for name, value in sums.items()},
-        }
-        logger.info("%s", json.dumps(line))
-        with (self.folder / "history.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
-
-    def _finish_round(self) -> None:
-        self._save_state()
-        self.average.copy_to(self.shadow)
-        self.shadow.save_weights(self.folder / "average_last.weights.h5")
-        self.round += 1
-        every = self.arguments.validate_every
-        if every == 0 or self.round % every:
-            return
-        crop = self.config["data"].get("crop_to_limb", True)
-        figures = summary(list(score(self.shadow, self.validation, crop_to_limb=crop)))
-        line = {"step": self.step_count, "validation": figures}
-        logger.info("%s", json.dumps(line))
-        with (self.folder / "history.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
-        if figures["auroc"] >= self.best:
-            self.best = figures["auroc"]
-            self.shadow.save_weights(self.folder / "average_best.weights.h5")
-
-    def _save_state(self) -> None:
-        count, average = self.average.state()
-        arrays = {f"m{i:04d}": value for i, value in enumerate(self.model.get_weights())}
-        arrays |= {f"o{i:04d}": np.array(v) for i, v in enumerate(self.optimizer.variables)}
-        arrays |= {f"a{i:04d}": value for i, value in enumerate(average)}
-        numbers = np.array([self.step_count, self.progress, self.best, count], np.float64)
-        unfinished = self.folder / "state.tmp.npz"
-        np.savez(unfinished, numbers=numbers, **arrays)
-        unfinished.replace(self.folder / "state.npz")
-
-    def _restore(self) -> None:
-        with np.load(self.folder / "state.npz") as state:
-            names = sorted(state.files)
-            self.model.set_weights([state[name] for name in names if name[0] == "m"])
-            values = [state[name] for name in names if name[0] == "o"]
-            for variable, value in zip(self.optimizer.variables, values, strict=True):
-                variable.assign(value)
-            numbers = state["numbers"]
-            averages = [state[name] for name in names if name[0] == "a"]
-        self.step_count, self.progress, self.best = int(numbers[0]), numbers[1], numbers[2]
-        self.average.restore(int(numbers[3]), averages)
-
-
-def attribute_class_weights(samples: Sequence[Sample]) -> tuple[tuple[float, ...], ...]:
-    """Return how much each severity, displacement and pattern counts: rare ones more, mean 1."""
-    fractures = [fracture for sample in samples for fracture in sample.fractures]
-    weights = []
-    for name, classes in (
-        ("severity", SEVERITIES),
-        ("displacement", DISPLACEMENTS),
-        ("pattern", PATTERNS),
-    ):
-        known = [getattr(fracture, name) for fracture in fractures]
-        counts = np.array([max(1, known.count(index)) for index in range(len(classes))])
-        inverse = 1.0 / np.sqrt(counts)
-        weights.append(tuple(float(v) for v in inverse / np.average(inverse, weights=counts)))
-    return tuple(weights)
 
 
 def overridden(config: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
@@ -202,28 +47,25 @@ def overridden(config: dict[str, Any], settings: Sequence[str]) -> dict[str, Any
     return merged
 
 
-def share_of(samples: Sequence[Sample], share: float) -> list[Sample]:
-    """Return about this share of the pictures, whole blocks (patients), each label alike."""
-    generator = np.random.default_rng(0)
-    kept = set[str]()
-    for label in (True, False):
-        blocks = sorted({s.block for s in samples if s.fractured is label})
-        count = max(1, round(share * len(blocks)))
-        kept.update(generator.permutation(blocks)[:count].tolist())
-    return [sample for sample in samples if sample.block in kept]
-
-
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Read the command line and train."""
     choice = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     choice.add_argument("--architecture", choices=("detector", *ARCHITECTURES), default="detector")
-    chosen, rest = choice.parse_known_args()
+    chosen, rest = choice.parse_known_args(argv)
     if chosen.architecture != "detector":
         train_classifier.main(["--architecture", chosen.architecture, *rest])
         return
     parser = argparse.ArgumentParser(description=__doc__, parents=[choice])
     parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv")
-    parser.add_argument("--weights", type=Path, default=None, help="ImageNet weights (.weights.h5)")
+    parser.add_argument(
+        "--weights", default=NO_WEIGHTS, help="none, imagenet, or the backbone's .weights.h5 file"
+    )
+    parser.add_argument(
+        "--weights-folder",
+        type=Path,
+        default=Path("../shared/weights"),
+        help="where mobilenetv2_imagenet*.weights.h5 is looked for before it is fetched",
+    )
     parser.add_argument(
         "--start-from", type=Path, default=None, help="weights of a detector to go on from"
     )
@@ -236,25 +78,52 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("var/train/run"))
     parser.add_argument("--minutes", type=float, default=90.0, help="wall-clock budget")
     parser.add_argument("--steps", type=int, default=0, help="stop after so many steps, if sooner")
+    parser.add_argument("--epochs", type=float, help="budget in passes over the training part")
+    parser.add_argument("--batch-size", type=int, help="data.batch_size of the config")
+    parser.add_argument("--image-size", type=int, help="model.input_size of the config")
     parser.add_argument("--round-steps", type=int, default=150, help="steps between checkpoints")
     parser.add_argument(
         "--validate-every", type=int, default=1, help="rounds between validations, 0: never"
+    )
+    parser.add_argument(
+        "--patience", type=int, default=0, help="stop after so many rounds without a better AUROC"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "float32", "mixed_bfloat16"),
+        default="auto",
+        help="auto: mixed_bfloat16 on a GPU, float32 otherwise",
     )
     parser.add_argument("--log-every", type=int, default=25)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     parser.add_argument("--dry-run", action="store_true", help="three steps, to see that it works")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     if arguments.dry_run:
         arguments.steps, arguments.round_steps, arguments.log_every = 3, 3, 1
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    cv2.setNumThreads(1)
+    cv2.setNumThreads(1)  # batches come from a thread of their own
     tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
     keras.utils.set_random_seed(arguments.seed)
     config = tomllib.loads(arguments.config.read_text(encoding="utf-8"))
-    config = overridden(config, arguments.set)
+    try:
+        config = overridden(config, [*_short_options(arguments), *arguments.set])
+        set_precision(arguments.precision)
+        arguments.weights = backbone_file(
+            arguments.weights, arguments.weights_folder, arguments.cache
+        )
+    except WeightsUnavailableError as error:
+        logger.error("%s", error)  # noqa: TRY400 - the message says all
+        sys.exit(EXIT_WEIGHTS_UNAVAILABLE)
+    except ValueError as error:
+        parser.error(str(error))
     Run(arguments, config).train()
+
+
+def _short_options(arguments: argparse.Namespace) -> list[str]:
+    options = {"data.batch_size": arguments.batch_size, "model.input_size": arguments.image_size}
+    return [f"{key} = {value}" for key, value in options.items() if value is not None]
 
 
 if __name__ == "__main__":

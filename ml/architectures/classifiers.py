@@ -58,7 +58,7 @@ def build_classifier(
     """
     if architecture not in ARCHITECTURES:
         raise ValueError(f"architecture must be one of {', '.join(ARCHITECTURES)}")
-    backbone = _backbone(architecture, image_size, weights, weights_folder)
+    backbone = load_backbone(architecture, image_size, weights, weights_folder)
     for layer in backbone.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.momentum = batch_norm_momentum
@@ -79,7 +79,10 @@ def set_frozen(model: keras.Model, *, frozen: bool) -> None:
     model.get_layer("backbone").trainable = not frozen
 
 
-def _backbone(architecture: str, image_size: int, weights: str, folder: Path | None) -> keras.Model:
+def load_backbone(
+    architecture: str, image_size: int, weights: str, folder: Path | None
+) -> keras.Model:
+    """Return a backbone named "backbone" with the weights that ``build_classifier`` describes."""
     if weights == NO_WEIGHTS:
         return _empty(architecture, image_size)
     local = None
