@@ -104,7 +104,7 @@ def build_detector(
     return keras.Model(picture, outputs, name="fracture_detector")
 
 
-@keras.saving.register_keras_serializable(package="fracture")
+@keras.saving.register_keras_serializable(package="fracture")  # type: ignore[untyped-decorator]
 def box_distances(logits: Any) -> Any:
     """Turn box logits into distances in input pixels, 1 to about 220, starting near 12."""
     return keras.ops.exp(keras.ops.clip(logits + float(np.log(12.0)), 0.0, 5.4))
