@@ -22,6 +22,9 @@ class Action(StrEnum):
     PATIENT_MERGE = "patient.merge"
     STUDY_VIEW = "study.view"
     STUDY_EDIT = "study.edit"
+    STUDY_CLAIM = "study.claim"
+    STUDY_ASSIGN = "study.assign"
+    STUDY_SHARE = "study.share"
     IMAGE_UPLOAD = "image.upload"
     IMAGE_MOVE = "image.move"
     IMAGE_ANNOTATE = "image.annotate"
@@ -61,10 +64,14 @@ ALLOWED: Mapping[Role, frozenset[Action]] = {
         Action.REPORT_WRITE,
         Action.REPORT_SIGN,
         Action.DELIVERY_SEND,
+        Action.STUDY_CLAIM,
+        Action.STUDY_ASSIGN,
+        Action.STUDY_SHARE,
     },
     Role.CLINIC_ADMIN: _VIEW
     | {
         Action.PATIENT_MERGE,
+        Action.STUDY_ASSIGN,
         Action.MEMBER_MANAGE,
         Action.CLINIC_SETTINGS,
         Action.TOKEN_MANAGE,

@@ -28,6 +28,7 @@ from diagnosis.models import (
     Report,
     ReportVersion,
     Study,
+    StudyClaim,
     StudyImage,
     StudyKeyImage,
 )
@@ -141,6 +142,15 @@ class StudyImageFactory(ClinicOwnedFactory[StudyImage]):
     width = 400
     height = 500
     bits = 8
+
+
+class StudyClaimFactory(ClinicOwnedFactory[StudyClaim]):
+    class Meta:
+        model = StudyClaim
+
+    study = factory.SubFactory(StudyFactory)
+    clinic = factory.SelfAttribute("study.clinic")
+    doctor = factory.SubFactory(UserFactory)
 
 
 class ModelVersionFactory(DjangoModelFactory[ModelVersion]):

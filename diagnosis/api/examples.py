@@ -8,6 +8,7 @@ IMAGE_ID = "c1a9e7b2-7a44-4c1b-9d55-51f0a9b3e412"
 ANALYSIS_ID = "d2b8f6c3-6b35-4d0c-8e66-62e1b8c2f513"
 FINDING_ID = "e3c7a5d4-5c26-4e1d-9f77-73d2c7d1a614"
 REPORT_ID = "f4d6b4e5-4d17-4f2e-8a88-84c3d6e0b715"
+DOCTOR_ID = "0d2f6c52-7b1f-4f6e-8f0a-64c1f7f2a811"
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 AT = "2026-11-20T09:30:00.000000Z"
 
@@ -186,6 +187,22 @@ IMAGE: dict[str, Any] = {
 STUDY: dict[str, Any] = {
     **STUDY_SUMMARY,
     "report": REPORT_ID,
+    "assigned_to": None,
+    "claim": {
+        "doctor": DOCTOR_ID,
+        "doctor_name": "Dr. Example",
+        "claimed_at": AT,
+        "seen_at": AT,
+    },
+    "urgency": {
+        "score": 79.0,
+        "parts": [
+            {"code": "priority_urgent", "points": 20.0},
+            {"code": "verdict_definite", "points": 50.0},
+            {"code": "probability", "points": 9.0},
+        ],
+    },
+    "warnings": ["views_missing"],
     "images": [IMAGE],
     "result": RESULT,
 }

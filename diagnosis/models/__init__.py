@@ -13,12 +13,14 @@ from diagnosis.models.orders import Order
 from diagnosis.models.patients import Patient
 from diagnosis.models.reports import Report, ReportVersion
 from diagnosis.models.studies import Study, StudyImage, Verdict
+from diagnosis.models.worklist import ClinicRules, SavedFilter, StudyClaim
 
 __all__ = [
     "Analysis",
     "Annotation",
     "ClinicOwnedModel",
     "ClinicOwnedQuerySet",
+    "ClinicRules",
     "Content",
     "Delivery",
     "Destination",
@@ -36,7 +38,9 @@ __all__ = [
     "Priority",
     "Report",
     "ReportVersion",
+    "SavedFilter",
     "Study",
+    "StudyClaim",
     "StudyImage",
     "StudyKeyImage",
     "Verdict",

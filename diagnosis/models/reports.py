@@ -99,5 +99,10 @@ class ReportVersion(ClinicOwnedModel):
                 fields=["content_sha256"],
                 condition=Q(status="signed"),
                 name="report_version_by_digest",
-            )
+            ),
+            models.Index(
+                fields=["clinic", "author"],
+                condition=Q(status="draft"),
+                name="report_version_drafts",
+            ),
         ]

@@ -17,6 +17,19 @@ if TYPE_CHECKING:
     from diagnosis.models.analyses import Analysis
 
 
+# A study whose analysis waits or failed needs a reader all the same.
+WAITING_FOR_READER = ("queued", "running", "ready", "failed")
+WORKLIST_FILTERS = (
+    "status",
+    "new_image_after_report",
+    "verdict",
+    "region",
+    "priority",
+    "side",
+    "created_by",
+)
+
+
 class Verdict(models.TextChoices):
     """The AI's answer from two thresholds, in the words of the screens."""
 
@@ -84,6 +97,9 @@ class Study(ClinicOwnedModel):
     accession_number = models.CharField(_("accession number"), max_length=64, blank=True)
     study_instance_uid = models.CharField(max_length=64, blank=True)
     created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    assigned_to = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     updated_at = models.DateTimeField(auto_now=True)
     # patient's names, numbers and the question, normalised, for the worklist's search
     search = SearchVectorField(null=True, editable=False)
@@ -95,6 +111,12 @@ class Study(ClinicOwnedModel):
     severity = models.CharField(max_length=12, blank=True)
     urgency = models.FloatField(
         default=0.0, help_text="Rank on the worklist, higher is read first; see study_results"
+    )
+    # The worklist's order has one direction, so that a page begins by one comparison of rows.
+    rank = models.GeneratedField(
+        expression=models.F("urgency") * models.Value(-1.0),
+        output_field=models.FloatField(),
+        db_persist=True,
     )
     result = models.JSONField(null=True, blank=True)
     result_version = models.CharField(max_length=20, blank=True)
@@ -120,12 +142,27 @@ class Study(ClinicOwnedModel):
             ),
         ]
         indexes = [
-            models.Index(fields=["clinic", "-urgency", "created_at", "id"], name="study_worklist"),
-            # Complete order of a tab, and index-only counts of all tabs.
+            # Each tab in its complete order, with what filters and counts read.
             models.Index(
-                fields=["clinic", "status", "-urgency", "created_at", "id"],
-                name="study_by_status",
+                fields=["clinic", "rank", "created_at", "id"],
+                name="study_worklist",
+                include=WORKLIST_FILTERS,
             ),
+            models.Index(
+                fields=["clinic", "rank", "created_at", "id"],
+                name="study_unread",
+                include=WORKLIST_FILTERS,
+                condition=Q(status__in=WAITING_FOR_READER) | Q(new_image_after_report=True),
+            ),
+            models.Index(
+                fields=["clinic", "status", "rank", "created_at", "id"], name="study_by_status"
+            ),
+            models.Index(
+                fields=["assigned_to", "clinic"],
+                name="study_assigned",
+                condition=Q(assigned_to__isnull=False),
+            ),
+            models.Index(fields=["clinic", "updated_at"], name="study_changed"),
             models.Index(fields=["clinic", "-created_at", "id"], name="study_newest"),
             models.Index(fields=["patient", "-created_at"], name="study_of_patient"),
             GinIndex(fields=["search"]),

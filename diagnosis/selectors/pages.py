@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 
 from accounts.models import User
 from diagnosis.models import Analysis, Patient, Report, ReportVersion, Study, StudyImage
@@ -11,12 +11,13 @@ from diagnosis.selectors.studies import images_of_rows
 
 def patient_studies(*, user: User, patient: Patient) -> QuerySet[Study]:
     """Return all studies of a patient with images and report, newest first."""
+    versions = ReportVersion.objects.for_user(user).select_related("author", "signed_by")
     return (
         Study.objects.for_user(user)
         .filter(patient=patient)
-        .select_related("report")
-        .prefetch_related(images_of_rows(user))
-        .defer("search")
+        .select_related("patient", "report", "assigned_to")
+        .prefetch_related(images_of_rows(user), Prefetch("report__versions", versions))
+        .defer("search", "patient__search")
         .order_by("-created_at", "id")
     )
 

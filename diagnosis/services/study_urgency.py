@@ -40,20 +40,53 @@ class Ranking:
     new_image_after_report: bool
 
 
+@dataclass(frozen=True, slots=True)
+class UrgencyPart:
+    """One addend of the rank: a stable code and its points."""
+
+    code: str
+    points: float
+
+
 def urgency_score(ranking: Ranking) -> float:
     """Return the study's rank; higher is read first."""
+    return sum((part.points for part in urgency_parts(ranking)), 0.0)
+
+
+def urgency_parts(ranking: Ranking) -> list[UrgencyPart]:
+    """Return what the rank is made of, none for a study that has nothing left to read."""
     nothing_to_read = ranking.status == Study.Status.EMPTY or (
         ranking.status == Study.Status.REPORTED and not ranking.new_image_after_report
     )
     if nothing_to_read:
-        return 0.0
-    score = _PRIORITY[Priority(ranking.priority)]
+        return []
+    priority = Priority(ranking.priority)
+    parts = [UrgencyPart(f"priority_{priority.name.lower()}", _PRIORITY[priority])]
     if ranking.verdict:
+        verdict = Verdict(ranking.verdict)
+        parts.append(UrgencyPart(f"verdict_{verdict}", _VERDICT[verdict]))
         tenths = min(int((ranking.probability or 0.0) * 10), 9)
-        score += _VERDICT[Verdict(ranking.verdict)] + tenths
+        parts.append(UrgencyPart("probability", float(tenths)))
+    elif ranking.status == Study.Status.FAILED:
+        parts.append(UrgencyPart("analysis_failed", _FAILED))
     else:
-        score += _FAILED if ranking.status == Study.Status.FAILED else _PENDING
-    return score + (_NEW_IMAGE if ranking.new_image_after_report else 0.0)
+        parts.append(UrgencyPart("analysis_pending", _PENDING))
+    if ranking.new_image_after_report:
+        parts.append(UrgencyPart("new_image_after_report", _NEW_IMAGE))
+    return parts
+
+
+def study_urgency_parts(study: Study) -> list[UrgencyPart]:
+    """Return what the rank of a stored study is made of."""
+    return urgency_parts(
+        Ranking(
+            status=study.status,
+            verdict=study.verdict,
+            probability=study.probability,
+            priority=study.priority,
+            new_image_after_report=study.new_image_after_report,
+        )
+    )
 
 
 def urgency_reasons(ranking: Ranking) -> list[str]:

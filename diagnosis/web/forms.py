@@ -53,9 +53,11 @@ class StudyForm(forms.ModelForm[Study]):
 
 
 class WorklistFilterForm(forms.Form):
-    """Filters of the worklist; everything is optional and lives in the address."""
+    """Filters of the worklist; everything is optional and lives in the address.
 
-    q = forms.CharField(label=_("Search"), required=False, max_length=100)
+    What is searched for does not: it may be a name. See ``diagnosis.web.searches``.
+    """
+
     verdict = forms.ChoiceField(
         label=_("AI result"), required=False, choices=[("", _("Any result")), *Verdict.choices]
     )
@@ -63,6 +65,10 @@ class WorklistFilterForm(forms.Form):
         label=_("Priority"), required=False, choices=[("", _("Any priority")), *Priority.choices]
     )
     region = forms.ChoiceField(label=_("Region"), required=False)
+    side = forms.ChoiceField(
+        label=_("Side"), required=False, choices=[("", _("Any side")), *Study.Side.choices]
+    )
+    technician = forms.ChoiceField(label=_("Registered by"), required=False)
     date_from = forms.DateField(
         label=_("From"),
         required=False,
@@ -76,16 +82,30 @@ class WorklistFilterForm(forms.Form):
         widget=forms.DateInput(attrs={"type": "date"}),
     )
 
-    def __init__(self, *args: Any, regions: list[tuple[str, Any]], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        regions: list[tuple[str, Any]],
+        people: list[tuple[str, str]],
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        field = self.fields["region"]
-        assert isinstance(field, forms.ChoiceField)  # noqa: S101 - declared above
-        field.choices = [("", _("Any region")), *regions]
+        for name, empty, choices in (
+            ("region", _("Any region"), regions),
+            ("technician", _("Anybody"), people),
+        ):
+            field = self.fields[name]
+            assert isinstance(field, forms.ChoiceField)  # noqa: S101 - declared above
+            field.choices = [("", empty), *choices]
 
     def filters(self) -> dict[str, Any]:
         """Return the valid filters; a broken one is ignored and shown at its field."""
         self.is_valid()
         return {name: value for name, value in self.cleaned_data.items() if value}
+
+    def query(self) -> dict[str, str]:
+        """Return the valid filters as an address has them."""
+        return {name: str(value) for name, value in self.filters().items()}
 
 
 class ReportForm(forms.Form):

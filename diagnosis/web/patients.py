@@ -20,16 +20,21 @@ from diagnosis.services.patients import (
 )
 from diagnosis.web.doors import MemberRequest, form_refused, member_required, tell_and_go
 from diagnosis.web.forms import PatientForm, RecordNumberForm
+from diagnosis.web.searches import PATIENTS, search_keep, search_kept
+from diagnosis.web.study_rows import study_rows
 from fracture_site.common.errors import DomainError
 
 PAGE_ROWS = 50
 
 
 @member_required
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 def patient_list_page(request: MemberRequest) -> HttpResponse:
-    """Search as you type; htmx asks for the rows alone."""
-    q = request.GET.get("q", "")[:100]
+    """Search as you type, by POST: a name has no place in an address. htmx asks for the rows."""
+    if request.method == "POST":
+        q = search_keep(request, PATIENTS, request.POST.get("q", ""))
+    else:
+        q = search_kept(request, PATIENTS)
     page = Paginator(patient_list(user=request.user, q=q), PAGE_ROWS).get_page(
         request.GET.get("page")
     )
@@ -65,7 +70,10 @@ def patient_page(request: MemberRequest, pk: UUID) -> HttpResponse:
     context = {
         "section": "patients",
         "patient": patient,
-        "studies": patient_studies(user=request.user, patient=patient),
+        "rows": study_rows(
+            user=request.user,
+            studies=list(patient_studies(user=request.user, patient=patient)),
+        ),
         "merge_form": RecordNumberForm(),
         "merged": merged_patients(user=request.user, patient=patient),
     }

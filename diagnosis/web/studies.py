@@ -20,6 +20,7 @@ from diagnosis.web.doors import MemberRequest, form_refused, member_required, te
 from diagnosis.web.forms import RecordNumberForm, StudyForm
 from diagnosis.web.patients import patient_by_record_number
 from diagnosis.web.study_context import study_context
+from diagnosis.web.study_head import study_head
 from fracture_site.common.errors import ConflictError, DomainError
 
 
@@ -53,7 +54,8 @@ def study_page(request: MemberRequest, pk: UUID) -> HttpResponse:
     study_open(actor=request.user, study=study)
     if hasattr(study, "report"):
         report_open(actor=request.user, report=study.report)
-    return render(request, "diagnosis/study_detail.html", study_context(request, study))
+    context = study_context(request, study) | study_head(request, study)
+    return render(request, "diagnosis/study_detail.html", context)
 
 
 @member_required

@@ -2,12 +2,31 @@
 
 from django.urls import path
 
-from diagnosis.web import annotations, images, patients, reports, studies, viewer, worklist
+from diagnosis.web import (
+    annotations,
+    images,
+    patients,
+    reports,
+    searches,
+    studies,
+    study_head,
+    viewer,
+    worklist,
+)
 
 app_name = "diagnosis"
 urlpatterns = [
-    path("", worklist.worklist_page, name="worklist"),
-    path("worklist/rows/", worklist.worklist_rows, name="worklist-rows"),
+    path("", worklist.worklist_view, name="worklist"),
+    path("worklist/news/", worklist.worklist_news_view, name="worklist-news"),
+    path("worklist/assign/", worklist.worklist_assign, name="worklist-assign"),
+    path("worklist/filters/", worklist.saved_filter_create, name="saved-filter-create"),
+    path(
+        "worklist/filters/<uuid:pk>/delete/",
+        worklist.saved_filter_delete,
+        name="saved-filter-delete",
+    ),
+    path("worklist/search/", searches.search_action, {"page": "worklist"}, name="worklist-search"),
+    path("patients/search/", searches.search_action, {"page": "patients"}, name="patient-search"),
     path("patients/", patients.patient_list_page, name="patient-list"),
     path("patients/new/", patients.patient_create_page, name="patient-create"),
     path("patients/<uuid:pk>/", patients.patient_page, name="patient-detail"),
@@ -16,6 +35,7 @@ urlpatterns = [
     path("patients/<uuid:pk>/unmerge/", patients.patient_unmerge_action, name="patient-unmerge"),
     path("studies/new/", studies.study_create_page, name="study-create"),
     path("studies/<uuid:pk>/", studies.study_page, name="study-detail"),
+    path("studies/<uuid:pk>/claim/", study_head.study_claim, name="study-claim"),
     path("studies/<uuid:pk>/edit/", studies.study_edit_page, name="study-edit"),
     path("studies/<uuid:pk>/status/", studies.study_status, name="study-status"),
     path("studies/<uuid:pk>/views/", viewer.study_views, name="study-views"),

@@ -1,5 +1,6 @@
 """Django core settings shared by every environment; values that differ are in its siblings."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import dj_database_url
@@ -108,6 +109,9 @@ DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = env_bool("DB_PGBOUNCER", d
 DATABASES["owner"]["TEST"] = {"MIRROR": "default"}
 DATABASE_ROUTERS: list[str] = []
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Without activity for so long, a doctor no longer counts as reading a study.
+STUDY_CLAIM_TIMEOUT = timedelta(minutes=env_int("STUDY_CLAIM_TIMEOUT_MIN", default=15, minimum=1))
 
 CACHES = {
     "default": {

@@ -18,6 +18,7 @@ from tests.factories import (
     OrderFactory,
     PatientFactory,
     ReportVersionFactory,
+    StudyClaimFactory,
     StudyFactory,
     StudyImageFactory,
     StudyKeyImageFactory,
@@ -42,6 +43,7 @@ def clinic_with_a_row_in_every_table():
     DeliveryFactory(study=study)
     AnnotationFactory(image=finding.analysis.image)
     StudyKeyImageFactory(image=finding.analysis.image)
+    StudyClaimFactory(study=study)
     return study.clinic_id
 
 
@@ -66,6 +68,7 @@ def test_all_edges_are_known():
         "Order.study", "Hl7Message.sender",
         "Delivery.destination", "Delivery.study",
         "Annotation.image", "StudyKeyImage.image",
+        "StudyClaim.study",
     }  # fmt: skip
 
 

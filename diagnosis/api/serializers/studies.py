@@ -10,7 +10,9 @@ from diagnosis.api import examples
 from diagnosis.api.fields import PriorityField
 from diagnosis.api.serializers.images import ImageSerializer
 from diagnosis.api.serializers.results import StudyResultSerializer
+from diagnosis.api.serializers.worklist import ClaimSerializer, UrgencySerializer
 from diagnosis.models import Priority, Study, Verdict
+from diagnosis.services.study_urgency import study_urgency_parts
 
 _INPUT = ["clinical_question", "body_part", "side", "priority", "accession_number"]
 _SUMMARY = [
@@ -49,17 +51,50 @@ class StudySerializer(StudySummarySerializer):
     """A study with its images, the AI's result and the id of its report."""
 
     report = serializers.SerializerMethodField(help_text="Id of the report, null without one.")
+    assigned_to = serializers.UUIDField(
+        source="assigned_to_id", read_only=True, help_text="Who shall read it, null for anybody."
+    )
+    claim = serializers.SerializerMethodField(help_text="Who reads it now, null for nobody.")
+    urgency = serializers.SerializerMethodField(help_text="Its rank on the worklist, explained.")
+    warnings = serializers.SerializerMethodField(help_text="What does not fit together.")
     images = serializers.SerializerMethodField()
     result = serializers.SerializerMethodField(help_text="Null until an image was analysed.")
 
     class Meta(StudySummarySerializer.Meta):
-        fields = [*_SUMMARY, "report", "images", "result"]
+        fields = [
+            *_SUMMARY,
+            "report",
+            "assigned_to",
+            "claim",
+            "urgency",
+            "warnings",
+            "images",
+            "result",
+        ]
         read_only_fields = fields
 
     @extend_schema_field({"type": ["string", "null"], "format": "uuid"})
     def get_report(self, study: Study) -> str | None:
         """Return the report's id."""
         return str(study.report.pk) if hasattr(study, "report") else None
+
+    @extend_schema_field(ClaimSerializer(allow_null=True))
+    def get_claim(self, _study: Study) -> dict[str, Any] | None:
+        """Return the claim that the view has fetched."""
+        claim = self.context["claim"]
+        return ClaimSerializer(claim).data if claim else None
+
+    @extend_schema_field(UrgencySerializer)
+    def get_urgency(self, study: Study) -> dict[str, Any]:
+        """Return the rank and what it is made of."""
+        parts = study_urgency_parts(study)
+        return UrgencySerializer({"score": study.urgency, "parts": parts}).data
+
+    @extend_schema_field({"type": "array", "items": {"type": "string"}})
+    def get_warnings(self, _study: Study) -> list[str]:
+        """Return stable codes."""
+        codes: list[str] = self.context["warnings"]
+        return codes
 
     @extend_schema_field(ImageSerializer(many=True))
     def get_images(self, _study: Study) -> Any:

