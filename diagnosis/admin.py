@@ -101,13 +101,13 @@ class JobOverviewAdmin(ReadOnlyAdmin):
 
 @admin.register(ModelVersion)
 class ModelVersionAdmin(ReadOnlyAdmin):
-    """The registered artifacts; ``manage.py model_sync`` decides which one is active."""
+    """The registered artifacts; the page *Models* and ``manage.py model_*`` put them to use."""
 
     list_display = (
-        "name", "version", "is_active", "sha256", "threshold_suspicion", "threshold_definite",
+        "name", "version", "stage", "sha256", "threshold_suspicion", "threshold_definite",
         "created_at",
     )  # fmt: skip
-    ordering = ("-is_active", "-created_at")
+    ordering = ("stage", "-created_at")
 
 
 class ClinicalAdmin(ReadOnlyAdmin):

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-import logging
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -15,21 +15,21 @@ from django.conf import settings
 from PIL import Image
 
 from ml.contracts import FindingPrediction, ModelArtifactError, ModelInfo, Prediction, Predictor
-from ml.manifest import read_manifest
+from ml.manifest import MANIFEST_NAME, read_manifest
 
 __all__ = [
     "AnalysisOutcome",
     "FindingOutcome",
     "ModelArtifactError",
     "ModelIdentity",
+    "ModelPackage",
     "analyse",
     "get_predictor",
-    "predictor_ready",
+    "read_package",
+    "refusal",
+    "shipped_folder",
     "shipped_model",
 ]
-logger = logging.getLogger(__name__)
-
-NO_MODEL = "no_model_for_modality"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +83,24 @@ class AnalysisOutcome:
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 
-@lru_cache(maxsize=1)
-def get_predictor() -> Predictor:
-    """Return this process's model; it is loaded, and its sha256 checked, once per process.
+@dataclass(frozen=True, slots=True)
+class ModelPackage:
+    """A model folder whose files are exactly the ones that its manifest names.
+
+    Attributes:
+        identity: what is copied into each result.
+        manifest: the manifest as it was written.
+        files: path of each file that the manifest names, by its sha256.
+    """
+
+    identity: ModelIdentity
+    manifest: dict[str, Any]
+    files: dict[str, Path]
+
+
+@lru_cache(maxsize=4)
+def get_predictor(folder: Path) -> Predictor:
+    """Return this process's model of a folder; loaded, and its sha256 checked, once per process.
 
     Raises:
         ModelArtifactError: the weights are missing or not those of the manifest.
@@ -93,42 +108,28 @@ def get_predictor() -> Predictor:
     # Web processes import this module too and have no use for the runtime.
     from ml.predictor import load_predictor
 
-    return load_predictor(settings.ML_MODEL_DIR, threads=settings.ML_THREADS)
+    return load_predictor(folder, threads=settings.ML_THREADS)
 
 
-def predictor_ready() -> bool:
-    """Tell whether this process may take jobs; a wrong artifact is logged, and asked for again."""
-    try:
-        get_predictor()
-    except ModelArtifactError:
-        logger.exception("the model artifact is unusable, jobs stay queued")
-        return False
-    return True
-
-
-def analyse(data: bytes, *, frame_count: int) -> AnalysisOutcome:
-    """Run the model over one encoded image.
-
-    Several frames are one cine loop or volume: no shipped model was made for them and a
-    finding has no frame to belong to, so the honest answer is *no model for this modality*.
+def analyse(data: bytes, *, folder: Path) -> AnalysisOutcome:
+    """Run the model of a folder over one encoded image.
 
     Raises:
         UnreadableImageError: the bytes cannot be decoded (final).
-        ModelArtifactError: this process has no usable model.
+        ModelArtifactError: this process cannot use the model.
     """
-    predictor = get_predictor()
-    if frame_count > 1:
-        return AnalysisOutcome(
-            model=_identity(predictor.info),
-            verdict="cannot_assess",
-            probability=None,
-            reasons=(NO_MODEL,),
-        )
-    return _outcome(predictor.predict(data))
+    return _outcome(get_predictor(folder).predict(data))
 
 
-def shipped_model() -> ModelIdentity:
-    """Return the identity of the artifact in ``ML_MODEL_DIR`` after checking its sha256.
+def refusal(model: ModelIdentity, reason: str) -> AnalysisOutcome:
+    """Return the answer for an image that no model in use covers; nothing is computed."""
+    return AnalysisOutcome(
+        model=model, verdict="cannot_assess", probability=None, reasons=(reason,)
+    )
+
+
+def read_package(folder: Path) -> ModelPackage:
+    """Read a model folder after checking the sha256 of its files.
 
     Does not load the model: web processes call it too. The hash of an unchanged file is
     computed once per process.
@@ -136,18 +137,41 @@ def shipped_model() -> ModelIdentity:
     Raises:
         ModelArtifactError: it is missing or altered.
     """
-    manifest = read_manifest(Path(settings.ML_MODEL_DIR))
-    try:
-        state = manifest.weights.stat()
-        digest = _sha256(manifest.weights, state.st_mtime_ns, state.st_size)
-    except OSError as error:
-        raise ModelArtifactError("the weights cannot be read") from error
-    if digest != manifest.info.sha256:
-        raise ModelArtifactError("the weights are not those of the manifest")
-    return _identity(manifest.info, metrics=manifest.metrics)
+    parsed = read_manifest(folder)
+    named = {parsed.info.sha256: parsed.weights}
+    if parsed.novelty_file is not None:
+        named[parsed.novelty_sha256] = parsed.novelty_file
+    for sha256, path in named.items():
+        try:
+            state = path.stat()
+            digest = _sha256(path, state.st_mtime_ns, state.st_size)
+        except OSError as error:
+            raise ModelArtifactError("a file of the model cannot be read") from error
+        if digest != sha256:
+            raise ModelArtifactError(f"{path.name} is not the file of the manifest")
+    text = (folder / MANIFEST_NAME).read_text(encoding="utf-8")
+    return ModelPackage(
+        identity=_identity(parsed.info, metrics=parsed.metrics),
+        manifest=json.loads(text),
+        files=named,
+    )
 
 
-@lru_cache(maxsize=4)
+def shipped_folder() -> Path:
+    """Return the folder of the model that comes with the software."""
+    return Path(settings.ML_MODEL_DIR)
+
+
+def shipped_model() -> ModelIdentity:
+    """Return the identity of the artifact in ``ML_MODEL_DIR`` after checking its sha256.
+
+    Raises:
+        ModelArtifactError: it is missing or altered.
+    """
+    return read_package(shipped_folder()).identity
+
+
+@lru_cache(maxsize=16)
 def _sha256(path: Path, _modified_ns: int, _size: int) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

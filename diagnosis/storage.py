@@ -5,6 +5,7 @@ before the row that names them commits, so a row never points to nothing; an
 object without a row is removed by ``manage.py collect_orphans``.
 """
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -71,6 +72,37 @@ def object_put(*, data: bytes, kind: str, content_type: str) -> str:
     content.content_type = content_type  # type: ignore[attr-defined]  # S3 stores it
     with _store_errors():
         return _store().save(key, content)
+
+
+def artifact_key(sha256: str) -> str:
+    """Return where a model's file lies: the one kind of object that is named by its content."""
+    return f"models/{sha256[:2]}/{sha256}"
+
+
+def artifact_put(data: bytes) -> str:
+    """Store a file of a model under its sha256 and return the sha256; safe to repeat and to race.
+
+    Raises:
+        StorageError: nothing usable was stored.
+    """
+    sha256 = hashlib.sha256(data).hexdigest()
+    key = artifact_key(sha256)
+    with _store_errors():
+        if not _store().exists(key):
+            stored = _store().save(key, ContentFile(data, name=key))
+            if stored != key:  # somebody else was faster, with the same bytes
+                _store().delete(stored)
+    return sha256
+
+
+def artifact_exists(sha256: str) -> bool:
+    """Tell whether a model's file is stored.
+
+    Raises:
+        StorageError: the store does not answer.
+    """
+    with _store_errors():
+        return bool(_store().exists(artifact_key(sha256)))
 
 
 def object_read(key: str) -> bytes:

@@ -9,12 +9,11 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from diagnosis.inference import predictor_ready
 from diagnosis.jobs import Claim, wake_workers
 from diagnosis.models import Delivery
 from diagnosis.services.analysis_runs import (
     DamagedObjectError,
-    ModelChangedError,
+    NoActiveModelError,
     analyses_sweep,
     analysis_claim_next,
     analysis_compute,
@@ -23,6 +22,7 @@ from diagnosis.services.analysis_runs import (
     analysis_release,
     analysis_retry,
     analysis_succeed,
+    models_ready,
 )
 from diagnosis.services.delivery_runs import (
     deliveries_sweep,
@@ -52,7 +52,7 @@ def run_next_analysis() -> int:
     Returns the number of claims worked on. After a while it ends and wakes the next one, so
     that limits of time and memory per task stay meaningful.
     """
-    if not predictor_ready():
+    if not models_ready():
         return 0
     deadline = time.monotonic() + settings.JOB_TASK_BUDGET.total_seconds()
     worked = 0
@@ -74,16 +74,16 @@ def run_analysis(claim: Claim) -> bool:
     take no further job, because its own model is the trouble.
     """
     try:
-        outcome = analysis_compute(claim=claim)
-        if outcome is not None:
-            analysis_succeed(claim=claim, outcome=outcome)
+        result = analysis_compute(claim=claim)
+        if result is not None:
+            analysis_succeed(claim=claim, result=result)
     except UnreadableImageError as error:
         analysis_fail(claim=claim, code=error.code)
     except DamagedObjectError:
         analysis_fail(claim=claim, code="damaged_object")
     except FileNotFoundError:
         analysis_fail(claim=claim, code="object_missing")
-    except (ModelArtifactError, ModelChangedError) as error:
+    except (ModelArtifactError, NoActiveModelError) as error:
         _log(claim, "model", error)
         analysis_release(claim=claim)
         return False

@@ -16,10 +16,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
 
 from accounts.checks import refuse_unbound_role
-from diagnosis.inference import ModelArtifactError, predictor_ready, shipped_model
-from diagnosis.services.analysis_runs import analyses_sweep
+from diagnosis.inference import ModelArtifactError
+from diagnosis.services.analysis_runs import analyses_sweep, models_ready
 from diagnosis.services.delivery_runs import deliveries_sweep
-from diagnosis.services.model_versions import model_version_register
+from diagnosis.services.model_stages import shipped_sync
 from fracture_site.common.errors import DomainError
 
 logger = logging.getLogger(__name__)
@@ -37,13 +37,13 @@ def start_worker(**_kwargs: Any) -> None:
 
 
 def start_process(**_kwargs: Any) -> None:
-    """Load the model before the first job, then start sweeping.
+    """Load the models in use before the first job, then start sweeping.
 
     After a fork on purpose: a model that is loaded before one may hang its children.
     """
     _limit_sessions()
-    if _analyses() and predictor_ready():
-        _register()
+    if _analyses():
+        _prepare_models()
     _stopping.clear()
     threading.Thread(target=_sweep_for_ever, name="sweeper", daemon=True).start()
 
@@ -72,10 +72,11 @@ def _limit_sessions() -> None:
     )
 
 
-def _register() -> None:
+def _prepare_models() -> None:
     try:
-        model_version_register(model=shipped_model(), activate=True)
-    except (DatabaseError, DomainError, ModelArtifactError):
+        shipped_sync()
+        models_ready()
+    except (DatabaseError, DomainError, ModelArtifactError, OSError):
         logger.exception("the model could not be registered")
     finally:
         connection.close()

@@ -15,8 +15,8 @@ from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 
-from diagnosis.inference import shipped_model
-from diagnosis.models import Job, JobOverview, ModelVersion
+from diagnosis.models import Job, JobOverview
+from diagnosis.services.model_versions import models_in_order
 
 TIMEOUT_S: Final = 1.5
 _FRESH_S: Final = 1.0
@@ -115,14 +115,7 @@ def _storage() -> None:
 
 
 def _model() -> None:
-    active = ModelVersion.objects.get(is_active=True)
-    shipped = shipped_model()
-    # The same weights with other thresholds are another version.
-    if (shipped.name, shipped.version, shipped.sha256) != (
-        active.name,
-        active.version,
-        active.sha256,
-    ):
+    if not models_in_order():
         raise LookupError
 
 

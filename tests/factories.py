@@ -164,6 +164,7 @@ class ModelVersionFactory(DjangoModelFactory[ModelVersion]):
     calibration_id = "test-1"
     threshold_suspicion = 0.2
     threshold_definite = 0.7
+    modalities = ("CR", "DX", "SC", "RG", "photo")
 
 
 class AnalysisFactory(ClinicOwnedFactory[Analysis]):

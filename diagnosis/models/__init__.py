@@ -8,7 +8,7 @@ from diagnosis.models.finding_reviews import FindingReview
 from diagnosis.models.hl7 import Hl7Message, Hl7Sender
 from diagnosis.models.idempotency import IdempotencyRecord
 from diagnosis.models.job_overview import JobOverview
-from diagnosis.models.model_versions import ModelVersion
+from diagnosis.models.model_versions import ModelChange, ModelVersion
 from diagnosis.models.orders import Order
 from diagnosis.models.patients import Patient
 from diagnosis.models.reports import Report, ReportVersion
@@ -32,6 +32,7 @@ __all__ = [
     "IdempotencyRecord",
     "Job",
     "JobOverview",
+    "ModelChange",
     "ModelVersion",
     "Order",
     "Patient",

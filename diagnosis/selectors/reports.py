@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Case, Prefetch, QuerySet, When
 from django.http import Http404
 
 from accounts.models import User
@@ -35,9 +35,15 @@ def report_version_get(*, user: User, report: Report, number: int | None = None)
     return version
 
 
+def active_first() -> Case:
+    """Return the order of stages on lists: active, shadow, the rest."""
+    stages = ModelVersion.Stage
+    return Case(When(stage=stages.ACTIVE, then=0), When(stage=stages.SHADOW, then=1), default=2)
+
+
 def model_version_list() -> QuerySet[ModelVersion]:
     """Return all registered models, the active one first; they hold nothing of a patient."""
-    return ModelVersion.objects.order_by("-is_active", "-created_at", "id")
+    return ModelVersion.objects.order_by(active_first(), "-created_at", "id")
 
 
 def _versions(user: User) -> QuerySet[ReportVersion]:

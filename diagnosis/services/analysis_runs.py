@@ -15,16 +15,18 @@ from django.db import OperationalError
 from accounts.audit import audit_record
 from accounts.tenancy import clinic_scope
 from diagnosis import jobs
-from diagnosis.inference import AnalysisOutcome, FindingOutcome, analyse
+from diagnosis.inference import AnalysisOutcome, FindingOutcome, analyse, refusal
 from diagnosis.jobs import Claim
-from diagnosis.models import Analysis, Finding
-from diagnosis.services.model_versions import ModelChangedError, model_version_register
+from diagnosis.models import Analysis, Finding, ModelVersion
+from diagnosis.services.model_files import model_folder, model_usable
+from diagnosis.services.model_routing import identity_of, model_route
 from diagnosis.services.study_results import study_refresh
 from diagnosis.storage import object_delete, object_put, object_read
 
 __all__ = [
     "DamagedObjectError",
-    "ModelChangedError",
+    "ModelResult",
+    "NoActiveModelError",
     "SweepReport",
     "analyses_sweep",
     "analysis_claim_next",
@@ -34,6 +36,7 @@ __all__ = [
     "analysis_release",
     "analysis_retry",
     "analysis_succeed",
+    "models_ready",
 ]
 logger = logging.getLogger(__name__)
 
@@ -44,6 +47,18 @@ class DamagedObjectError(Exception):
     """The stored bytes are not those that were stored; trying again cannot help."""
 
 
+class NoActiveModelError(Exception):
+    """No version is active; the job waits until one is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelResult:
+    """What a registered version says about one image."""
+
+    version: ModelVersion
+    outcome: AnalysisOutcome
+
+
 @dataclass(frozen=True, slots=True)
 class SweepReport:
     """What a sweep did."""
@@ -52,41 +67,57 @@ class SweepReport:
     woken: int
 
 
+def models_ready() -> bool:
+    """Tell whether this process may take jobs: it can run every active version.
+
+    Asked before each batch of jobs, so a newly activated version is fetched and loaded before the
+    first image that it reads is claimed.
+    """
+    active = list(ModelVersion.objects.filter(stage=ModelVersion.Stage.ACTIVE))
+    return bool(active) and all(model_usable(version) for version in active)
+
+
 def analysis_claim_next() -> Claim | None:
     """Take the most urgent due analysis of any clinic; ``None`` when there is none."""
     return jobs.job_claim_next(Analysis)
 
 
-def analysis_compute(*, claim: Claim) -> AnalysisOutcome | None:
-    """Run the model over the claimed image; ``None`` when the claim is stale by now.
+def analysis_compute(*, claim: Claim) -> ModelResult | None:
+    """Run the active model that covers the claimed image; ``None`` when the claim is stale.
 
     Raises:
+        NoActiveModelError: no version is active any more.
         DamagedObjectError: the served copy's sha256 is not the stored one.
         OSError: storage did not answer, ``FileNotFoundError`` when it has no such object.
     """
     with clinic_scope(claim.clinic_id):
-        analysis = jobs.job_held(Analysis, claim).select_related("image").first()
+        analysis = jobs.job_held(Analysis, claim).select_related("image__study__patient").first()
         if analysis is None:
             return None
         image = analysis.image
+        route = model_route(image)
+    if route is None:
+        raise NoActiveModelError
     _show(claim)
     data = object_read(image.served_key)
     if hashlib.sha256(data).hexdigest() != image.served_sha256:
         raise DamagedObjectError
+    if route.refusal:
+        return ModelResult(route.version, refusal(identity_of(route.version), route.refusal))
     with jobs.LeaseKeeper(Analysis, claim):
-        return analyse(data, frame_count=image.frame_count)
+        outcome = analyse(data, folder=model_folder(route.version))
+    return ModelResult(route.version, outcome)
 
 
-def analysis_succeed(*, claim: Claim, outcome: AnalysisOutcome) -> bool:
+def analysis_succeed(*, claim: Claim, result: ModelResult) -> bool:
     """Store the result with its findings and heatmap; ``False`` when the claim is stale.
 
     The heatmap is stored before the row points to it, and removed again when nothing does.
 
     Raises:
-        ModelChangedError: this worker's model is not the one registered under its name.
         OSError: storage did not take the heatmap.
     """
-    heatmap_key = ""
+    outcome, heatmap_key = result.outcome, ""
     if outcome.heatmap_png is not None:
         heatmap_key = object_put(
             data=outcome.heatmap_png, kind="heatmaps", content_type="image/png"
@@ -94,7 +125,7 @@ def analysis_succeed(*, claim: Claim, outcome: AnalysisOutcome) -> bool:
     stored = False
     try:
         with clinic_scope(claim.clinic_id):
-            stored = _store(claim, outcome, heatmap_key)
+            stored = _store(claim, result, heatmap_key)
     finally:
         if heatmap_key and not stored:
             with suppress(OSError):  # then the collector of orphans removes it
@@ -159,12 +190,12 @@ def _end_lost(analysis_id: UUID, clinic_id: UUID) -> bool:
     return ended
 
 
-def _store(claim: Claim, outcome: AnalysisOutcome, heatmap_key: str) -> bool:
-    model = outcome.model
+def _store(claim: Claim, result: ModelResult, heatmap_key: str) -> bool:
+    outcome, model = result.outcome, result.outcome.model
     stored = jobs.job_succeed(
         Analysis,
         claim,
-        model_version=model_version_register(model=model),
+        model_version=result.version,
         verdict=outcome.verdict,
         probability=outcome.probability,
         region=outcome.region,

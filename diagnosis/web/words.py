@@ -16,6 +16,12 @@ REASONS = {
     "no_model_for_modality": _(
         "No model for this modality. The images are stored and shown; the AI does not judge them."
     ),
+    "no_model_for_region": _(
+        "No model for this body part, or the request names none. The AI does not judge the image."
+    ),
+    "no_model_for_age": _(
+        "No model for this age, or the birth date is unknown. The AI does not judge the image."
+    ),
 }
 WARNINGS = {
     "truncated_file": _("The file is cut at its end; a part of the picture may be missing."),

@@ -88,6 +88,7 @@ def demo_environment(
         # Cookies know no ports: two demos on one machine would sign each other out.
         "COOKIE_SUFFIX": f"-{options.port}",
         "PRIVATE_MEDIA_ROOT": str(options.data / "media"),
+        "ML_CACHE_DIR": str(options.data / "models"),
         "STATIC_ROOT": str(options.data / "static"),
         "EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend",
         "EMAIL_FILE_PATH": str(options.data / "mail"),

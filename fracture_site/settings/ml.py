@@ -1,4 +1,4 @@
-"""Which model artifact workers load, and with how many threads."""
+"""The model that comes with the software, where workers keep models, and their threads."""
 
 from pathlib import Path
 
@@ -8,3 +8,7 @@ ML_MODEL_DIR = Path(
     env_str("ML_MODEL_DIR", str(Path(__file__).resolve().parents[2] / "ml" / "weights"))
 )
 ML_THREADS = env_int("ML_THREADS", default=1, minimum=1)
+# Registered models lie in object storage; each host keeps the ones that it runs here.
+ML_CACHE_DIR = Path(
+    env_str("ML_CACHE_DIR", str(Path(__file__).resolve().parents[2] / "var" / "models"))
+)

@@ -11,6 +11,7 @@ os.environ.setdefault(
 os.environ.setdefault(
     "PRIVATE_MEDIA_ROOT", f"{tempfile.gettempdir()}/fracture-test-media-{secrets.token_hex(8)}"
 )
+os.environ.setdefault("ML_CACHE_DIR", f"{os.environ['PRIVATE_MEDIA_ROOT']}/cache")
 
 from fracture_site.settings.base import *
 

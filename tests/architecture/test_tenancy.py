@@ -6,11 +6,17 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import connection
 
 from accounts.tenancy import clinic_scope
-from diagnosis.models import ClinicOwnedModel, ClinicOwnedQuerySet, JobOverview, ModelVersion
+from diagnosis.models import (
+    ClinicOwnedModel,
+    ClinicOwnedQuerySet,
+    JobOverview,
+    ModelChange,
+    ModelVersion,
+)
 from tests.factories import ClinicFactory, MembershipFactory, UserFactory
 
 # Site-wide, and nothing of any patient in them; see their docstrings.
-NOT_CLINIC_OWNED = {ModelVersion, JobOverview}
+NOT_CLINIC_OWNED = {ModelVersion, ModelChange, JobOverview}
 MODELS = list(apps.get_app_config("diagnosis").get_models())
 CLINICAL = [model for model in MODELS if model not in NOT_CLINIC_OWNED]
 

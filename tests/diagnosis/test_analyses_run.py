@@ -13,8 +13,8 @@ from PIL import Image
 
 from accounts.models import AuditEvent
 from accounts.tenancy import clinic_scope
-from diagnosis import inference, storage, tasks
-from diagnosis.models import Analysis, Finding, Study, StudyImage
+from diagnosis import storage, tasks
+from diagnosis.models import Analysis, Finding, ModelVersion, Study, StudyImage
 from diagnosis.services.analysis_runs import (
     analyses_sweep,
     analysis_claim_next,
@@ -28,7 +28,7 @@ from tests.factories import (
     ModelVersionFactory,
     StudyImageFactory,
 )
-from tests.support.predictors import MODEL, ScriptedPredictor, prediction
+from tests.support.predictors import MODEL, ScriptedPredictor, prediction, put_in_charge
 
 pytestmark = pytest.mark.django_db
 
@@ -36,15 +36,15 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def predictor(monkeypatch) -> ScriptedPredictor:
     scripted = ScriptedPredictor(prediction(0.9))
-    monkeypatch.setattr(inference, "get_predictor", lambda: scripted)
+    put_in_charge(monkeypatch, scripted)
     return scripted
 
 
 @pytest.fixture
 def answers(monkeypatch):
-    def say(answer) -> ScriptedPredictor:
-        scripted = ScriptedPredictor(answer)
-        monkeypatch.setattr(inference, "get_predictor", lambda: scripted)
+    def say(answer, **options) -> ScriptedPredictor:
+        scripted = ScriptedPredictor(answer, **options)
+        put_in_charge(monkeypatch, scripted)
         return scripted
 
     return say
@@ -170,14 +170,14 @@ def test_no_transaction_is_open_while_the_model_computes(answers):
 def test_slow_worker_cannot_overwrite_a_newer_result(predictor):
     analysis = queued()
     slow = analysis_claim_next()
-    outcome = analysis_compute(claim=slow)
+    result = analysis_compute(claim=slow)
     with clinic_scope(slow.clinic_id):
         Analysis.objects.update(lease_expires_at=Now() - timedelta(seconds=1))
     fast = analysis_claim_next()
-    assert analysis_succeed(claim=fast, outcome=outcome) is True
+    assert analysis_succeed(claim=fast, result=result) is True
     before = heatmaps()
 
-    assert analysis_succeed(claim=slow, outcome=outcome) is False
+    assert analysis_succeed(claim=slow, result=result) is False
 
     assert len(findings_of(analysis)) == 1
     assert heatmaps() == before
@@ -293,13 +293,10 @@ def test_an_error_while_storing_leaves_neither_findings_nor_a_heatmap(answers):
     assert heatmaps() == before
 
 
-def test_a_worker_without_a_usable_model_takes_no_job(monkeypatch):
+def test_a_worker_without_a_usable_model_takes_no_job():
     analysis = queued()
 
-    def refuse():
-        raise ModelArtifactError("wrong sha256")
-
-    monkeypatch.setattr(inference, "get_predictor", refuse)
+    ModelVersionFactory(stage="active")  # and its files are not in storage
 
     assert tasks.run_next_analysis() == 0
     assert (fresh(analysis).status, fresh(analysis).attempts) == ("queued", 0)
@@ -314,12 +311,21 @@ def test_a_model_that_vanishes_while_working_gives_the_job_back(answers):
     assert (fresh(analysis).status, fresh(analysis).attempts) == ("queued", 0)
 
 
-def test_results_of_a_model_that_lies_about_its_version_are_not_stored(answers):
+def test_without_an_active_model_jobs_wait(predictor):
     analysis = queued()
-    ModelVersionFactory(name=MODEL.name, version=MODEL.version)
-    answers(prediction(0.9))
+    ModelVersion.objects.update(stage="registered")
 
     assert tasks.run_next_analysis() == 0
+
+    assert (fresh(analysis).status, fresh(analysis).attempts) == ("queued", 0)
+
+
+def test_a_model_that_is_taken_away_after_the_claim_gives_the_job_back(predictor):
+    analysis = queued()
+    claim = analysis_claim_next()
+    ModelVersion.objects.update(stage="registered")
+
+    assert tasks.run_analysis(claim) is False
 
     assert (fresh(analysis).status, fresh(analysis).attempts) == ("queued", 0)
 
@@ -379,7 +385,7 @@ def test_a_new_model_never_changes_an_old_result(answers):
     tasks.run_next_analysis()
     newer = replace(MODEL, version="2", sha256=hashlib.sha256(b"newer").hexdigest())
     other = queued()
-    answers(prediction(0.1, model=newer))
+    answers(prediction(0.1, model=newer), info=newer)
     tasks.run_next_analysis()
 
     assert fresh(analysis).model_version.version == "1"

@@ -133,8 +133,8 @@ def test_no_registered_model_is_not_ready(client):
     assert client.get("/readyz").json()["model"] == "failed"
 
 
-def test_another_active_model_than_the_shipped_one_is_not_ready(client):
-    ModelVersionFactory(is_active=True)
+def test_an_active_model_whose_files_are_not_stored_is_not_ready(client):
+    ModelVersionFactory(stage="active")
 
     assert client.get("/readyz").json()["model"] == "failed"
     assert ModelVersion.objects.count() == 1
@@ -204,12 +204,6 @@ def test_the_store_is_written_at_most_every_ten_seconds(client, model, folder, m
         assert probe.answer(deadline=clock[0] + 60) == "ok"
 
     assert len(written) == 2
-
-
-def test_other_thresholds_than_the_shipped_ones_are_not_ready(client, model):
-    ModelVersion.objects.update(version="other", threshold_definite=0.99)
-
-    assert client.get("/readyz").json()["model"] == "failed"
 
 
 def test_a_broker_that_is_gone_is_told(client, model):

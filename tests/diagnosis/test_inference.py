@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,16 +13,14 @@ from diagnosis import inference
 from ml.contracts import Box, Certainty, FindingPrediction, ModelArtifactError
 from ml.data.synthetic import synthetic_radiograph, to_jpeg
 from ml.predictor import WEIGHTS_FOLDER
-from tests.support.predictors import MODEL, ScriptedPredictor, prediction
+from tests.support.predictors import ScriptedPredictor, prediction
 
 
 @pytest.fixture
 def shipped(settings, tmp_path):
     """Return a copy of the shipped model's folder that the settings point to."""
     settings.ML_MODEL_DIR = shutil.copytree(WEIGHTS_FOLDER, tmp_path / "model")
-    inference.get_predictor.cache_clear()
-    yield settings.ML_MODEL_DIR
-    inference.get_predictor.cache_clear()
+    return settings.ML_MODEL_DIR
 
 
 def alter_weights(folder) -> None:
@@ -31,9 +30,9 @@ def alter_weights(folder) -> None:
     path.write_bytes(bytes(data))
 
 
-def analyse(monkeypatch, answer, *, frame_count=1):
-    monkeypatch.setattr(inference, "get_predictor", lambda: ScriptedPredictor(answer))
-    return inference.analyse(b"", frame_count=frame_count)
+def analyse(monkeypatch, answer):
+    monkeypatch.setattr(inference, "get_predictor", lambda _folder: ScriptedPredictor(answer))
+    return inference.analyse(b"", folder=Path("anywhere"))
 
 
 def found(*box: float) -> FindingPrediction:
@@ -67,38 +66,35 @@ def test_the_heatmap_is_a_grayscale_png(monkeypatch):
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(png))), heatmap)
 
 
-def test_several_frames_are_not_judged_by_one_of_them(monkeypatch):
-    outcome = analyse(monkeypatch, prediction(0.9), frame_count=2)
+def test_a_refusal_names_who_refuses_and_computes_nothing():
+    outcome = inference.refusal(inference.shipped_model(), "no_model_for_modality")
 
     assert (outcome.verdict, outcome.probability) == ("cannot_assess", None)
     assert outcome.reasons == ("no_model_for_modality",)
-    assert outcome.model.sha256 == MODEL.sha256
+    assert outcome.model.sha256 == inference.shipped_model().sha256
 
 
 def test_the_shipped_model_answers_and_names_itself(shipped):
     picture = to_jpeg(synthetic_radiograph(1, size=(240, 300)).pixels)
 
-    outcome = inference.analyse(picture, frame_count=1)
+    outcome = inference.analyse(picture, folder=shipped)
 
     assert outcome.model.sha256 == inference.shipped_model().sha256
     assert outcome.verdict in {"definite", "suspicion", "negative", "cannot_assess"}
     assert outcome.timings_ms["total"] > 0
 
 
-def test_altered_weights_are_refused_by_worker_and_readiness(shipped):
-    assert inference.predictor_ready() is True
-    inference.get_predictor.cache_clear()
+def test_altered_weights_are_neither_read_nor_loaded(shipped):
     alter_weights(shipped)
 
-    assert inference.predictor_ready() is False
     with pytest.raises(ModelArtifactError):
         inference.shipped_model()
+    with pytest.raises(ModelArtifactError):
+        inference.get_predictor(shipped)
 
 
 def test_a_missing_model_is_refused(settings, tmp_path):
     settings.ML_MODEL_DIR = tmp_path
-    inference.get_predictor.cache_clear()
 
-    assert inference.predictor_ready() is False
     with pytest.raises(ModelArtifactError):
         inference.shipped_model()

@@ -88,13 +88,13 @@ def test_jobs_cannot_be_edited_or_deleted_here(desk):
     assert status(analysis) == "queued"
 
 
-def test_no_model_is_chosen_here_because_workers_run_the_one_in_their_folder(desk):
-    active, other = ModelVersionFactory(is_active=True), ModelVersionFactory()
+def test_no_model_is_chosen_here_because_that_needs_a_reason_and_the_page(desk):
+    active, other = ModelVersionFactory(stage="active"), ModelVersionFactory()
     url = "admin:diagnosis_modelversion_changelist"
 
     act(desk, "activate", other, url=url)
 
-    assert ModelVersion.objects.get(is_active=True) == active
+    assert ModelVersion.objects.get(stage="active") == active
     assert other.sha256 in desk.get(reverse(url)).content.decode()
 
 

@@ -7,9 +7,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from accounts.tenancy import clinic_scope
-from diagnosis.inference import shipped_model
 from diagnosis.models import Analysis, Patient, ReportVersion
-from diagnosis.services.model_versions import model_version_register
+from diagnosis.services.model_stages import shipped_sync
 from ml.data.synthetic import synthetic_radiograph
 from ml.data.synthetic_files import to_dicom, to_jpeg, to_png
 from tests.factories import PASSWORD, ClinicFactory, MembershipFactory
@@ -61,7 +60,7 @@ def sign_in(page: Page, base: str, email: str) -> None:
 def test_a_technician_uploads_and_a_doctor_reads_and_signs(
     live_server, real_worker, chromium: Browser, radiographs, tmp_path, screen
 ):
-    model_version_register(model=shipped_model(), activate=True)
+    shipped_sync()
     clinic = ClinicFactory()
     technician = MembershipFactory(technician=True, clinic=clinic).user
     doctor = MembershipFactory(doctor=True, clinic=clinic).user

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 
@@ -54,16 +55,55 @@ def prediction(
     return Prediction(model=model, verdict=verdict, probability=probability, **(defaults | values))
 
 
+def put_in_charge(monkeypatch, scripted: "ScriptedPredictor", *, stage: str = "active"):
+    """Let the scripted predictor read images, as a registered version whose files nobody needs."""
+    from diagnosis import inference
+    from diagnosis.models import ModelVersion
+
+    info = scripted.info
+    row, _ = ModelVersion.objects.get_or_create(
+        name=info.name,
+        version=info.version,
+        defaults={
+            "sha256": info.sha256,
+            "preprocessing_version": info.preprocessing_version,
+            "calibration_id": info.calibration_id,
+            "threshold_suspicion": info.thresholds.suspicion,
+            "threshold_definite": info.thresholds.definite,
+            "modalities": ["CR", "DX", "photo"],
+        },
+    )
+    if stage == "active":
+        ModelVersion.objects.filter(name=info.name, stage="active").update(stage="registered")
+    ModelVersion.objects.filter(pk=row.pk).update(stage=stage)
+    known = _scripted(monkeypatch)
+    known[Path(str(row.pk))] = scripted
+    monkeypatch.setattr(inference, "get_predictor", lambda folder: known[folder])
+    for module in ("analysis_runs", "model_files"):
+        monkeypatch.setattr(
+            f"diagnosis.services.{module}.model_folder", lambda version: Path(str(version.pk))
+        )
+    monkeypatch.setattr("diagnosis.services.model_files.get_predictor", lambda folder: None)
+    return row
+
+
+def _scripted(monkeypatch) -> "dict[Path, ScriptedPredictor]":
+    """Return the predictors of this test, by the folder that stands for their version."""
+    known = getattr(monkeypatch, "scripted_predictors", None)
+    if known is None:
+        known = monkeypatch.scripted_predictors = {}
+    return known
+
+
 class ScriptedPredictor:
     """Calls ``answer`` with the bytes; it may raise or return a prediction."""
 
-    def __init__(self, answer: Callable[[bytes], Prediction] | Prediction) -> None:
+    def __init__(
+        self, answer: Callable[[bytes], Prediction] | Prediction, *, info: ModelInfo = MODEL
+    ) -> None:
         self._answer = answer
+        self.info = info
         self.calls = 0
-
-    @property
-    def info(self) -> ModelInfo:
-        return MODEL
 
     def predict(self, encoded: bytes, *, frame: int = 0) -> Prediction:
         self.calls += 1

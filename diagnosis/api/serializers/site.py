@@ -80,6 +80,10 @@ class ModelVersionSerializer(serializers.ModelSerializer[ModelVersion]):
     """A registered model; results keep the version that made them."""
 
     thresholds = serializers.SerializerMethodField()
+    is_active = serializers.BooleanField(read_only=True)
+    is_recalled = serializers.BooleanField(
+        read_only=True, help_text="Results of a recalled version may not be relied on."
+    )
 
     class Meta:
         model = ModelVersion
@@ -91,7 +95,13 @@ class ModelVersionSerializer(serializers.ModelSerializer[ModelVersion]):
             "preprocessing_version",
             "calibration_id",
             "thresholds",
+            "stage",
             "is_active",
+            "is_recalled",
+            "modalities",
+            "body_regions",
+            "age_min",
+            "age_max",
             "created_at",
         ]
         read_only_fields = fields

@@ -52,7 +52,7 @@ class ModelVersionViewSet(mixins.ListModelMixin, ClinicViewSet[ModelVersion]):
 
     @operation(
         "List models",
-        "Registered models, newest first; one is active.",
+        "Registered models, newest first. Several are active when each covers other images.",
         responses={200: ModelVersionSerializer(many=True)},
         errors=("invalid_cursor",),
     )
