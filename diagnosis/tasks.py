@@ -10,9 +10,8 @@ from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from diagnosis.jobs import Claim, wake_workers
-from diagnosis.models import Delivery
+from diagnosis.models import Delivery, ShadowRun
 from diagnosis.services.analysis_runs import (
-    DamagedObjectError,
     NoActiveModelError,
     analyses_sweep,
     analysis_claim_next,
@@ -33,8 +32,20 @@ from diagnosis.services.delivery_runs import (
     delivery_run,
 )
 from diagnosis.services.idempotency import idempotency_expire
-from diagnosis.services.integrity import objects_stored, objects_verify, share_of
+from diagnosis.services.integrity import (
+    DamagedObjectError,
+    objects_stored,
+    objects_verify,
+    share_of,
+)
 from diagnosis.services.orphans import orphans_delete, orphans_find
+from diagnosis.services.shadow_runs import (
+    shadow_claim_next,
+    shadow_fail,
+    shadow_postpone,
+    shadow_retry,
+    shadow_run,
+)
 from diagnosis.transport.errors import PeerRefusedError, PeerUnavailableError
 from ml.contracts import ModelArtifactError, UnreadableImageError
 
@@ -101,6 +112,42 @@ def run_analysis(claim: Claim) -> bool:
         _log(claim, "internal", error)
         analysis_retry(claim=claim, code="internal")
     return True
+
+
+@shared_task(name="diagnosis.tasks.run_next_shadow")  # type: ignore[untyped-decorator]
+def run_next_shadow() -> int:
+    """Let shadow versions read what the active ones have read, while nothing else is due."""
+    deadline = time.monotonic() + settings.JOB_TASK_BUDGET.total_seconds()
+    worked = 0
+    while (claim := shadow_claim_next()) is not None:
+        run_shadow(claim)
+        worked += 1
+        if time.monotonic() >= deadline:
+            wake_workers(model=ShadowRun)
+            break
+    return worked
+
+
+def run_shadow(claim: Claim) -> None:
+    """Work on one shadow run to its end; nobody waits for it, so a broken model just fails."""
+    try:
+        shadow_run(claim=claim)
+    except UnreadableImageError as error:
+        shadow_fail(claim=claim, code=error.code)
+    except (DamagedObjectError, FileNotFoundError):
+        shadow_fail(claim=claim, code="damaged_object")
+    except ModelArtifactError as error:
+        _log(claim, "model", error)
+        shadow_fail(claim=claim, code="model")
+    except OSError as error:
+        _log(claim, "storage", error)
+        shadow_postpone(claim=claim, code="storage")
+    except (OperationalError, InterfaceError) as error:
+        _log(claim, "database", error)
+        shadow_postpone(claim=claim, code="database")
+    except Exception as error:  # noqa: BLE001 - the one border: unknown errors end here
+        _log(claim, "internal", error)
+        shadow_retry(claim=claim, code="internal")
 
 
 @shared_task(name="diagnosis.tasks.run_next_delivery")  # type: ignore[untyped-decorator]

@@ -20,6 +20,7 @@ from diagnosis.inference import ModelArtifactError
 from diagnosis.services.analysis_runs import analyses_sweep, models_ready
 from diagnosis.services.delivery_runs import deliveries_sweep
 from diagnosis.services.model_stages import shipped_sync
+from diagnosis.services.shadow_runs import shadows_sweep
 from fracture_site.common.errors import DomainError
 
 logger = logging.getLogger(__name__)
@@ -88,6 +89,7 @@ def _sweep_for_ever() -> None:
         try:
             analyses_sweep()
             deliveries_sweep()
+            shadows_sweep()
         except DatabaseError as error:
             logger.warning("no sweep", extra={"code": type(error).__name__})
         except Exception:

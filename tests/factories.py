@@ -27,6 +27,7 @@ from diagnosis.models import (
     Patient,
     Report,
     ReportVersion,
+    ShadowRun,
     Study,
     StudyClaim,
     StudyImage,
@@ -198,6 +199,25 @@ class AnalysisFactory(ClinicOwnedFactory[Analysis]):
 
     image = factory.SubFactory(StudyImageFactory)
     clinic = factory.SelfAttribute("image.clinic")
+
+
+class ShadowRunFactory(ClinicOwnedFactory[ShadowRun]):
+    class Meta:
+        model = ShadowRun
+
+    analysis = factory.SubFactory(AnalysisFactory, succeeded=True)
+    image = factory.SelfAttribute("analysis.image")
+    clinic = factory.SelfAttribute("analysis.clinic")
+    model_version = factory.SubFactory(ModelVersionFactory)
+
+    class Params:
+        succeeded = factory.Trait(
+            status=ShadowRun.Status.SUCCEEDED,
+            attempts=1,
+            finished_at=factory.LazyFunction(timezone.now),
+            verdict="definite",
+            probability=0.9,
+        )
 
 
 class FindingFactory(ClinicOwnedFactory[Finding]):

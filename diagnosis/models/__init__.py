@@ -12,6 +12,7 @@ from diagnosis.models.model_versions import ModelChange, ModelVersion
 from diagnosis.models.orders import Order
 from diagnosis.models.patients import Patient
 from diagnosis.models.reports import Report, ReportVersion
+from diagnosis.models.shadow_runs import ShadowRun
 from diagnosis.models.studies import Study, StudyImage, Verdict
 from diagnosis.models.worklist import ClinicRules, SavedFilter, StudyClaim
 
@@ -40,6 +41,7 @@ __all__ = [
     "Report",
     "ReportVersion",
     "SavedFilter",
+    "ShadowRun",
     "Study",
     "StudyClaim",
     "StudyImage",

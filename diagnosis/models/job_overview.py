@@ -23,7 +23,12 @@ class JobOverview(models.Model):
     finished_at = models.DateTimeField(null=True)
     error_code = models.CharField(max_length=40)
     kind = models.CharField(
-        max_length=10, choices=[("analysis", _("Analysis")), ("delivery", _("Delivery"))]
+        max_length=10,
+        choices=[
+            ("analysis", _("Analysis")),
+            ("delivery", _("Delivery")),
+            ("shadowrun", _("Shadow run")),
+        ],
     )
 
     class Meta:

@@ -4,7 +4,6 @@ Each function opens the clinic's scope by itself, for as long as one statement o
 takes; no transaction is open while the model computes.
 """
 
-import hashlib
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,13 +17,14 @@ from diagnosis import jobs
 from diagnosis.inference import AnalysisOutcome, FindingOutcome, analyse, refusal
 from diagnosis.jobs import Claim
 from diagnosis.models import Analysis, Finding, ModelVersion
+from diagnosis.services.integrity import served_bytes
 from diagnosis.services.model_files import model_folder, model_usable
 from diagnosis.services.model_routing import identity_of, model_route
+from diagnosis.services.shadow_runs import shadow_promise
 from diagnosis.services.study_results import study_refresh
-from diagnosis.storage import object_delete, object_put, object_read
+from diagnosis.storage import object_delete, object_put
 
 __all__ = [
-    "DamagedObjectError",
     "ModelResult",
     "NoActiveModelError",
     "SweepReport",
@@ -41,10 +41,6 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 WAKE_AT_MOST = 8
-
-
-class DamagedObjectError(Exception):
-    """The stored bytes are not those that were stored; trying again cannot help."""
 
 
 class NoActiveModelError(Exception):
@@ -99,9 +95,7 @@ def analysis_compute(*, claim: Claim) -> ModelResult | None:
     if route is None:
         raise NoActiveModelError
     _show(claim)
-    data = object_read(image.served_key)
-    if hashlib.sha256(data).hexdigest() != image.served_sha256:
-        raise DamagedObjectError
+    data = served_bytes(image)
     if route.refusal:
         return ModelResult(route.version, refusal(identity_of(route.version), route.refusal))
     with jobs.LeaseKeeper(Analysis, claim):
@@ -215,6 +209,7 @@ def _store(claim: Claim, result: ModelResult, heatmap_key: str) -> bool:
     if stored:
         Finding.objects.bulk_create(_finding(claim, finding) for finding in outcome.findings)
         _note(claim.job_id)
+        shadow_promise(analysis_id=claim.job_id)
     return stored
 
 

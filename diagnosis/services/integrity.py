@@ -25,6 +25,23 @@ logger = logging.getLogger(__name__)
 ROTATION_DAYS: Final = 32
 
 
+class DamagedObjectError(Exception):
+    """The stored bytes are not those that were stored; trying again cannot help."""
+
+
+def served_bytes(image: StudyImage) -> bytes:
+    """Return the served copy of an image after checking it.
+
+    Raises:
+        DamagedObjectError: its sha256 is not the stored one.
+        OSError: storage did not answer, ``FileNotFoundError`` when it has no such object.
+    """
+    data = object_read(image.served_key)
+    if hashlib.sha256(data).hexdigest() != image.served_sha256:
+        raise DamagedObjectError
+    return data
+
+
 @dataclass(frozen=True, slots=True)
 class _Kind:
     """Columns that name one kind of object, its hash and the patient it belongs to."""

@@ -43,8 +43,10 @@ def model_route(image: StudyImage) -> Route | None:
 
 def shadow_versions(image: StudyImage) -> list[ModelVersion]:
     """Return the shadow versions that cover the image."""
+    shadows = list(ModelVersion.objects.filter(stage=ModelVersion.Stage.SHADOW))
+    if not shadows:
+        return []
     subject = subject_of(image)
-    shadows = ModelVersion.objects.filter(stage=ModelVersion.Stage.SHADOW)
     return [version for version in shadows if not coverage_of(version).refuses(subject)]
 
 

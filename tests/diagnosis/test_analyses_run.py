@@ -241,7 +241,7 @@ def test_a_part_that_is_down_postpones_the_job_without_costing_an_attempt(
     def no_answer(_key: str) -> bytes:
         raise error
 
-    monkeypatch.setattr("diagnosis.services.analysis_runs.object_read", no_answer)
+    monkeypatch.setattr("diagnosis.services.integrity.object_read", no_answer)
 
     tasks.run_next_analysis()
 
@@ -339,7 +339,7 @@ def test_a_study_that_somebody_has_locked_does_not_stop_its_analysis_from_being_
         raise OperationalError("canceling statement due to lock timeout")
 
     monkeypatch.setattr("diagnosis.services.analysis_runs.study_refresh", locked)
-    monkeypatch.setattr("diagnosis.services.analysis_runs.object_read", raising(OSError()))
+    monkeypatch.setattr("diagnosis.services.integrity.object_read", raising(OSError()))
 
     tasks.run_next_analysis()
 

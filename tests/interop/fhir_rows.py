@@ -58,7 +58,7 @@ class Rows:
             calibration_id="c-1",
             threshold_suspicion=0.2,
             threshold_definite=0.7,
-            is_active=True,
+            stage="active",
             created_at=AT,
         )
         self.analysis = Analysis(

@@ -34,7 +34,7 @@ def test_a_model_is_the_same_resource_for_every_clinic():
     rows, other = Rows(), Rows()
 
     assert fhir_device(rows.context, rows.model) == fhir_device(other.context, rows.model)
-    rows.model.is_active = False
+    rows.model.stage = "registered"
     assert fhir_device(rows.context, rows.model).status == "inactive"
 
 

@@ -18,6 +18,7 @@ from tests.factories import (
     OrderFactory,
     PatientFactory,
     ReportVersionFactory,
+    ShadowRunFactory,
     StudyClaimFactory,
     StudyFactory,
     StudyImageFactory,
@@ -44,6 +45,7 @@ def clinic_with_a_row_in_every_table():
     AnnotationFactory(image=finding.analysis.image)
     StudyKeyImageFactory(image=finding.analysis.image)
     StudyClaimFactory(study=study)
+    ShadowRunFactory(analysis=finding.analysis)
     return study.clinic_id
 
 
@@ -63,7 +65,8 @@ def names(edge):
 def test_all_edges_are_known():
     assert {names(edge) for edge in EDGES} == {
         "Patient.merged_into", "Study.patient", "Study.merged_from", "StudyImage.study",
-        "Analysis.image", "Finding.analysis", "FindingReview.image", "FindingReview.finding",
+        "Analysis.image", "Finding.analysis", "ShadowRun.image", "ShadowRun.analysis",
+        "FindingReview.image", "FindingReview.finding",
         "Report.study", "ReportVersion.report",
         "Order.study", "Hl7Message.sender",
         "Delivery.destination", "Delivery.study",

@@ -79,7 +79,7 @@ def put_in_charge(monkeypatch, scripted: "ScriptedPredictor", *, stage: str = "a
     known = _scripted(monkeypatch)
     known[Path(str(row.pk))] = scripted
     monkeypatch.setattr(inference, "get_predictor", lambda folder: known[folder])
-    for module in ("analysis_runs", "model_files"):
+    for module in ("analysis_runs", "model_files", "shadow_runs"):
         monkeypatch.setattr(
             f"diagnosis.services.{module}.model_folder", lambda version: Path(str(version.pk))
         )

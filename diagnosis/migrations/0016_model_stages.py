@@ -15,7 +15,7 @@ MODALITIES = "ARRAY['CR', 'DX', 'SC', 'RG', 'photo']::varchar(16)[]"
 class Migration(migrations.Migration):
     dependencies = [
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
-        ("diagnosis", "0014_annotations"),
+        ("diagnosis", "0015_worklist"),
     ]
 
     operations = [
