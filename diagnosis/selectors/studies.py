@@ -8,6 +8,7 @@ from django.db.models import Prefetch, QuerySet
 from accounts.models import User
 from diagnosis.models import Analysis, Finding, Study, StudyImage
 from diagnosis.models.search import search_matches
+from diagnosis.selectors.findings import reviews_of_images
 from diagnosis.selectors.lookup import get_or_404
 
 
@@ -37,9 +38,9 @@ def analysis_get(*, user: User, pk: UUID | str) -> Analysis:
 
 
 def study_images(*, user: User, study: Study) -> QuerySet[StudyImage]:
-    """Return the study's images in order, with their analyses and findings fetched.
+    """Return the study's images in order, with analyses, findings and their reviews fetched.
 
-    Three queries whatever the number of images; read ``image.newest_analysis``
+    Four queries whatever the number of images; read ``image.newest_analysis``
     (may still run) and ``image.newest_result`` (has succeeded).
     """
     analyses = (
@@ -49,9 +50,9 @@ def study_images(*, user: User, study: Study) -> QuerySet[StudyImage]:
         .order_by("-created_at", "id")
     )
     images = StudyImage.objects.for_user(user).filter(study=study)
-    return images.prefetch_related(Prefetch("analyses", analyses)).order_by(
-        "position", "created_at", "id"
-    )
+    return images.prefetch_related(
+        Prefetch("analyses", analyses), reviews_of_images(user)
+    ).order_by("position", "created_at", "id")
 
 
 def earlier_studies(*, user: User, study: Study) -> QuerySet[Study]:

@@ -12,6 +12,7 @@ from diagnosis.selectors.pages import patient_studies, queue_position, report_ve
 from diagnosis.services.report_basis import report_basis
 from diagnosis.services.report_documents import unassessed_note
 from diagnosis.web.doors import MemberRequest
+from diagnosis.web.findings import findings_context
 from diagnosis.web.forms import ImageMoveForm, RecordNumberForm, ReportForm, SignForm
 from diagnosis.web.viewer import viewer_image
 from diagnosis.web.words import error_text, reason_texts, warning_texts
@@ -22,7 +23,8 @@ EARLIER_SHOWN = 8
 def study_context(request: MemberRequest, study: Study) -> dict[str, Any]:
     """Return the template's context; ``?image=`` chooses the picture."""
     user = request.user
-    images = [_image_view(image) for image in study_images(user=user, study=study)]
+    rows = list(study_images(user=user, study=study))
+    images = [_image_view(image) for image in rows]
     chosen = request.GET.get("image", "")
     selected = next((view for view in images if view["id"] == chosen), _most_urgent(images))
     return {
@@ -40,6 +42,8 @@ def study_context(request: MemberRequest, study: Study) -> dict[str, Any]:
         "unassessed": unassessed_note(study.result or {}),
         "move_form": RecordNumberForm(),
         "move_image_form": ImageMoveForm(studies=_other_studies(request, study)),
+        "several_images": len(rows) > 1,
+        **findings_context(study, rows),
         **_report(request, study),
     }
 
@@ -75,7 +79,7 @@ def _report(request: MemberRequest, study: Study) -> dict[str, Any]:
     """Return the report's newest version, its history, and the forms that fit its state."""
     report = getattr(study, "report", None)
     if report is None:
-        return {"report": None}
+        return {"report": None, "findings_open": True}
     versions = list(report_versions(user=request.user, report=report))
     newest = versions[0]
     draft = newest if newest.status == ReportVersion.Status.DRAFT else None
@@ -87,6 +91,7 @@ def _report(request: MemberRequest, study: Study) -> dict[str, Any]:
         "versions": versions,
         "newest": newest,
         "draft": draft,
+        "findings_open": draft is not None,
         "report_form": ReportForm(initial=initial) if draft else None,
         "sign_form": SignForm(has_authenticator=has_authenticator(request.user)) if draft else None,
         "signed": next((v for v in versions if v.status == ReportVersion.Status.SIGNED), None),

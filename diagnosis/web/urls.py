@@ -4,6 +4,7 @@ from django.urls import path
 
 from diagnosis.web import (
     annotations,
+    findings,
     images,
     patients,
     reports,
@@ -51,6 +52,9 @@ urlpatterns = [
     ),
     path("images/<uuid:pk>/key-images/", annotations.image_key_images, name="image-key-images"),
     path("key-images/<uuid:pk>/", annotations.key_image_file, name="key-image"),
+    path("studies/<uuid:pk>/findings/", findings.findings_panel, name="findings-panel"),
+    path("studies/<uuid:pk>/findings/add/", findings.finding_add_action, name="finding-add"),
+    path("findings/<uuid:pk>/<slug:what>/", findings.finding_action, name="finding-action"),
     path("images/<uuid:pk>/move/", images.image_move_action, name="image-move"),
     path("images/<uuid:pk>/rendition/", images.image_rendition, name="image-rendition"),
     path("images/<uuid:pk>/thumbnail/", images.image_thumbnail, name="image-thumbnail"),
