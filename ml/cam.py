@@ -74,7 +74,8 @@ class GradCam:
             raise ValueError("the output does not depend on this feature map")
         weights = tf.reduce_mean(gradients, axis=(1, 2), keepdims=True)
         heat = np.asarray(tf.nn.relu(tf.reduce_sum(weights * features, axis=-1)))[0]
-        return np.asarray(heat / max(float(heat.max()), 1e-12), np.float32)
+        hottest = float(heat.max())
+        return np.asarray(heat / hottest if hottest > 0.0 else heat, np.float32)
 
 
 def _pooled_dense(tensor: Any) -> tuple[layers.Dense, Any] | None:

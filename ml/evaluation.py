@@ -1,213 +1,168 @@
-"""Run a model over labelled pictures and measure it; runs on the run-time requirements alone."""
+"""All figures of a model over labelled pictures, each with its interval over blocks."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from ml.calibration import expected_calibration_error
-from ml.contracts import Box, Prediction
-from ml.data.fracatlas import Sample
-from ml.decoding import decode_image
-from ml.detection import overlap
-from ml.explain import energy_in_boxes, pointing_hit
+from ml.judged import Record, run_model
 from ml.labels import BODY_REGIONS
 from ml.metrics import (
     Estimate,
+    FloatArray,
     IntArray,
+    accuracy,
     auroc,
     average_precision,
     balanced_accuracy,
     bootstrap,
+    f1,
     macro_f1,
-    match_places,
-    places_average_precision,
     sensitivity,
     sensitivity_at_specificity,
     specificity,
 )
-from ml.predictor import Examination, FracturePredictor
-from ml.stopwatch import Stopwatch
+from ml.places import BoolArray, Places
 
-_READING_IOU = 0.3
-_MIN_GROUP = 8  # positives and negatives; below, an interval says nothing
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What the model said about one labelled picture.
-
-    Attributes:
-        sample: the labels.
-        reasons: why the gate refused it, empty when it was assessed.
-        probability: calibrated, NaN when refused.
-        places: every candidate with its probability, strongest first, in image pixels.
-        region: coarse code.
-        body_region: index into ``BODY_REGIONS``, -1 when refused.
-        pointing: the hottest place of the heatmap is in a true box; ``None`` without boxes.
-        energy: share of the heat in the true boxes; ``None`` without boxes.
-        severity, pattern: (true, said) indexes of matched places with a known reading.
-        milliseconds: time of the whole prediction.
-    """
-
-    sample: Sample
-    reasons: tuple[str, ...]
-    probability: float
-    places: tuple[tuple[Box, float], ...]
-    region: str
-    body_region: int
-    pointing: bool | None
-    energy: float | None
-    severity: tuple[tuple[int, int], ...]
-    pattern: tuple[tuple[int, int], ...]
-    milliseconds: float
-
-
-def run_model(predictor: FracturePredictor, samples: Sequence[Sample]) -> Iterator[Record]:
-    """Yield a record for each picture, decoded and judged exactly as in the product."""
-    for sample in samples:
-        watch = Stopwatch()
-        with watch.stage("decode"):
-            decoded = decode_image(sample.path.read_bytes())
-            pixels = decoded.frames[0]
-        prediction, examination = predictor.judge(decoded, pixels, watch)
-        if examination is None or prediction.heatmap is None:
-            yield _refused(sample, prediction)
-        else:
-            yield _assessed(sample, prediction, examination, prediction.heatmap)
-
-
-def _refused(sample: Sample, prediction: Prediction) -> Record:
-    return Record(
-        sample=sample,
-        reasons=prediction.reasons,
-        probability=float("nan"),
-        places=(),
-        region="",
-        body_region=-1,
-        pointing=None,
-        energy=None,
-        severity=(),
-        pattern=(),
-        milliseconds=prediction.timings_ms["total"],
-    )
-
-
-def _assessed(
-    sample: Sample,
-    prediction: Prediction,
-    examination: Examination,
-    heatmap: npt.NDArray[np.uint8],
-) -> Record:
-    truth = [fracture.box for fracture in sample.fractures]
-    size = (prediction.image_width, prediction.image_height)
-    severity, pattern = [], []
-    for fracture in sample.fractures:
-        place = next(
-            (f for f in examination.findings if overlap(f.box, fracture.box) >= _READING_IOU), None
-        )
-        if place is not None and fracture.severity >= 0:
-            severity.append((fracture.severity, int(np.argmax(place.candidate.severity))))
-        if place is not None and fracture.pattern >= 0:
-            pattern.append((fracture.pattern, int(np.argmax(place.candidate.pattern))))
-    return Record(
-        sample=sample,
-        reasons=(),
-        probability=examination.probability,
-        places=tuple((f.box, f.probability) for f in examination.findings),
-        region=prediction.region,
-        body_region=int(np.argmax(examination.body_regions)),
-        pointing=pointing_hit(heatmap, truth, *size) if truth else None,
-        energy=energy_in_boxes(heatmap, truth, *size) if truth else None,
-        severity=tuple(severity),
-        pattern=tuple(pattern),
-        milliseconds=prediction.timings_ms["total"],
-    )
+FALSE_BOXES: Final = (0.25, 0.5, 1.0, 2.0)  # a picture, for FROC
+FROC_IOU: Final = 0.3
+SIZES: Final = {"small": 0.05, "medium": 0.10, "large": math.inf}
+_GROUP_DRAWS: Final = 200
+# Figures that need a column; without it they would be made up.
+_NEEDS: Final[Mapping[str, frozenset[str]]] = {
+    "auroc_without_hardware": frozenset({"hardware"}),
+    "region_macro_f1": frozenset({"region", "body_region"}),
+    "body_region_macro_f1": frozenset({"body_region"}),
+    "severity_balanced_accuracy": frozenset({"boxes.severity"}),
+    "pattern_balanced_accuracy": frozenset({"boxes.pattern"}),
+}
+_GROUP_NEEDS: Final[Mapping[str, frozenset[str]]] = {
+    "region": frozenset({"region", "body_region"}),
+    "body_region": frozenset({"body_region"}),
+    "view": frozenset({"frontal", "lateral", "oblique"}),
+    "hardware": frozenset({"hardware"}),
+    "size": frozenset({"boxes.x"}),
+}
 
 
 class Evaluation:
-    """All figures over a list of records, with intervals over blocks."""
+    """All figures over a list of records, with intervals over blocks.
+
+    Pictures that the gate refused count in ``cannot_assess_rate`` alone.
+    """
 
     def __init__(
-        self, records: Sequence[Record], *, suspicion: float, definite: float, draws: int = 500
+        self,
+        records: Sequence[Record],
+        *,
+        suspicion: float,
+        definite: float,
+        draws: int = 500,
+        columns: Collection[str] | None = None,
     ) -> None:
+        """Take the records.
+
+        Args:
+            records: of all pictures.
+            suspicion: lower operating point on the calibrated probability.
+            definite: higher one.
+            draws: of the bootstrap.
+            columns: what the data say, as in ``ml.labelled``; ``None`` means everything.
+        """
         self._all = list(records)
         self._records = [record for record in records if not record.reasons]
         self._suspicion, self._definite = suspicion, definite
         self._draws = draws
+        self._columns = columns
         self._p = np.array([record.probability for record in self._records])
         self._y = np.array([record.sample.fractured for record in self._records], bool)
 
     def figures(self) -> dict[str, Estimate]:
-        """Return every figure of all pictures."""
-        figures = self._image_figures()
+        """Return every figure of all pictures that the data allow."""
+        figures = self.image_figures()
         figures["auroc_without_hardware"] = self._over(
             self._ranking, lambda record: not record.sample.hardware
         )
-        if any(record.sample.fractures for record in self._records):
+        if any(record.sample.fractures for record in self._all):
             figures |= self._place_figures()
-        figures["body_region_macro_f1"] = self._over(self._body_regions, _has_body_region)
+        figures["body_region_macro_f1"] = self._over(
+            self._body_regions, lambda record: record.sample.body_region >= 0
+        )
         figures["region_macro_f1"] = self._over(self._regions, lambda r: bool(r.sample.region))
         figures["severity_balanced_accuracy"] = self._readings("severity")
         figures["pattern_balanced_accuracy"] = self._readings("pattern")
         figures["cannot_assess_rate"] = self._rate()
-        return figures
+        return {name: figure for name, figure in figures.items() if self._has(_NEEDS.get(name))}
 
     def groups(self) -> dict[str, dict[str, dict[str, Estimate]]]:
-        """Return the image figures by region, view, hardware and size of the largest fracture."""
+        """Return the same figures by region, view, hardware and size of the largest fracture.
+
+        A group of a size holds the fractured pictures of that size and all others, so that ranks
+        and false alarms mean something in it.
+        """
         keys: dict[str, Callable[[Record], str]] = {
             "region": lambda record: record.sample.region,
             "body_region": _body_region_name,
             "view": lambda record: record.sample.view,
             "hardware": lambda record: "with" if record.sample.hardware else "without",
+            "size": size_of,
         }
         found: dict[str, dict[str, dict[str, Estimate]]] = {}
         for name, key in keys.items():
-            found[name] = {}
+            if not self._has(_GROUP_NEEDS[name]):
+                continue
             for value in sorted({key(record) for record in self._all} - {""}):
-                part = [record for record in self._all if key(record) == value]
-                positives = sum(record.sample.fractured for record in part)
-                if min(positives, len(part) - positives) < _MIN_GROUP:
-                    continue
-                found[name][value] = Evaluation(
-                    part, suspicion=self._suspicion, definite=self._definite, draws=200
-                ).image_figures()
+                part = [
+                    record
+                    for record in self._all
+                    if key(record) == value or (name == "size" and not record.sample.fractured)
+                ]
+                found.setdefault(name, {})[value] = self._part(part).figures()
         return found
 
     def image_figures(self) -> dict[str, Estimate]:
         """Return the figures that need labels of pictures only."""
-        return self._image_figures()
-
-    def _image_figures(self) -> dict[str, Estimate]:
-        p, y, low, high = self._p, self._y, self._suspicion, self._definite
-        return {
+        p, y = self._p, self._y
+        figures = {
             "auroc": self._over(self._ranking),
             "auprc": self._over(lambda i: average_precision(y[i], p[i])),
             "ece": self._over(lambda i: expected_calibration_error(p[i], y[i])),
-            "sensitivity_suspicion": self._over(lambda i: sensitivity(y[i], p[i] >= low)),
-            "specificity_suspicion": self._over(lambda i: specificity(y[i], p[i] >= low)),
-            "sensitivity_definite": self._over(lambda i: sensitivity(y[i], p[i] >= high)),
-            "specificity_definite": self._over(lambda i: specificity(y[i], p[i] >= high)),
             "sensitivity_at_specificity_80": self._over(
                 lambda i: sensitivity_at_specificity(y[i], p[i], 0.8)
             ),
         }
+        points = (("suspicion", self._suspicion), ("definite", self._definite))
+        kinds = (
+            ("sensitivity", sensitivity),
+            ("specificity", specificity),
+            ("f1", f1),
+            ("accuracy", accuracy),
+        )
+        for point, limit in points:
+            said = p >= limit
+            for kind, statistic in kinds:
+
+                def at_point(
+                    rows: IntArray,
+                    said: BoolArray = said,
+                    statistic: Callable[..., float] = statistic,
+                ) -> float:
+                    return statistic(y[rows], said[rows])
+
+                figures[f"{kind}_{point}"] = self._over(at_point)
+        return figures
+
+    def places(self, iou: float) -> Places:
+        """Return the matched boxes of the assessed pictures at an overlap limit."""
+        truth = [[f.box for f in record.sample.fractures] for record in self._records]
+        return Places(truth, [record.places for record in self._records], iou=iou)
 
     def _place_figures(self) -> dict[str, Estimate]:
-        truth = [[f.box for f in record.sample.fractures] for record in self._records]
-        found = [record.places for record in self._records]
-
-        counts = np.array([len(boxes) for boxes in truth], np.int64)
-
-        def precision(limit: float) -> Callable[[IntArray], float]:
-            # A picture's answers are matched once: drawing pictures again does not change them.
-            matched = [match_places(t, f, iou=limit) for t, f in zip(truth, found, strict=True)]
-            return lambda rows: places_average_precision(
-                [matched[i] for i in rows], int(counts[rows].sum())
-            )
-
-        steps = [precision(0.5 + 0.05 * k) for k in range(10)]
+        steps = [self.places(0.5 + 0.05 * k).average_precision for k in range(10)]
+        froc = self.places(FROC_IOU)
 
         def mean_precision(rows: IntArray) -> float:
             return float(np.mean([step(rows) for step in steps]))
@@ -217,14 +172,33 @@ class Evaluation:
 
         pointing = np.array([float(record.pointing or 0) for record in self._records])
         energy = np.array([record.energy or 0.0 for record in self._records])
-        return {
-            "ap10": self._over(precision(0.1)),
-            "ap30": self._over(precision(0.3)),
+        figures = {
+            "ap10": self._over(self.places(0.1).average_precision),
+            "ap30": self._over(self.places(0.3).average_precision),
             "ap50": self._over(steps[0]),
-            "ap50_95": self._over(mean_precision, draws=200),
-            "pointing_game": self._over(lambda i: float(pointing[i].mean()), has_boxes),
-            "energy_in_boxes": self._over(lambda i: float(energy[i].mean()), has_boxes),
+            "ap50_95": self._over(mean_precision, draws=min(self._draws, _GROUP_DRAWS)),
+            "pointing_game": self._over(lambda i: _mean(pointing[i]), has_boxes),
+            "energy_in_boxes": self._over(lambda i: _mean(energy[i]), has_boxes),
         }
+        for limit in FALSE_BOXES:
+
+            def found(rows: IntArray, limit: float = limit) -> float:
+                return froc.sensitivity_at(rows, limit)
+
+            figures[f"froc_sensitivity_at_{limit:g}"] = self._over(found)
+        return figures
+
+    def _part(self, records: Sequence[Record]) -> "Evaluation":
+        return Evaluation(
+            records,
+            suspicion=self._suspicion,
+            definite=self._definite,
+            draws=min(self._draws, _GROUP_DRAWS),
+            columns=self._columns,
+        )
+
+    def _has(self, needed: frozenset[str] | None) -> bool:
+        return needed is None or self._columns is None or bool(needed & frozenset(self._columns))
 
     def _over(
         self,
@@ -234,11 +208,10 @@ class Evaluation:
     ) -> Estimate:
         """Bootstrap a statistic of the indexes of the records that are kept."""
         rows = np.array([i for i, r in enumerate(self._records) if keep(r)], np.int64)
-        return bootstrap(
+        return _estimate(
             lambda chosen: statistic(rows[chosen]),
-            blocks=[self._records[i].sample.block for i in rows],
-            labels=[bool(self._y[i]) for i in rows],
-            draws=draws or self._draws,
+            [self._records[i] for i in rows],
+            draws or self._draws,
         )
 
     def _ranking(self, rows: IntArray) -> float:
@@ -264,18 +237,38 @@ class Evaluation:
 
     def _rate(self) -> Estimate:
         refused = np.array([bool(record.reasons) for record in self._all], np.float64)
-        return bootstrap(
-            lambda rows: float(refused[rows].mean()),
-            blocks=[record.sample.block for record in self._all],
-            labels=[record.sample.fractured for record in self._all],
-            draws=self._draws,
-        )
+        return _estimate(lambda rows: _mean(refused[rows]), self._all, self._draws)
 
 
-def _has_body_region(record: Record) -> bool:
-    return record.sample.body_region >= 0
+def size_of(record: Record) -> str:
+    """Return the size of the largest fracture as a share of the picture's side, ``""`` if none."""
+    boxes = [fracture.box for fracture in record.sample.fractures]
+    if not boxes or not record.longer_side:
+        return ""
+    side = math.sqrt(max(box.width * box.height for box in boxes)) / record.longer_side
+    return next(name for name, limit in SIZES.items() if side < limit)
+
+
+def _estimate(
+    statistic: Callable[[IntArray], float], records: Sequence[Record], draws: int
+) -> Estimate:
+    """Estimate a figure; there is no interval where a label comes from one block alone."""
+    blocks = [record.sample.block for record in records]
+    labels = [record.sample.fractured for record in records]
+    seen = Counter(label for _, label in set(zip(blocks, labels, strict=True)))
+    if not seen or min(seen.values()) < 2:
+        value = statistic(np.arange(len(records))) if records else math.nan
+        return Estimate(float(value), math.nan, math.nan, len(records))
+    return bootstrap(statistic, blocks=blocks, labels=labels, draws=draws)
+
+
+def _mean(values: FloatArray) -> float:
+    return float(values.mean()) if values.size else math.nan
 
 
 def _body_region_name(record: Record) -> str:
     index = record.sample.body_region
     return BODY_REGIONS[index] if index >= 0 else ""
+
+
+__all__ = ["Evaluation", "Record", "run_model", "size_of"]

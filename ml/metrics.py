@@ -47,7 +47,33 @@ def average_precision(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
     truth = np.asarray(labels).astype(bool)
     if not truth.any():
         return float("nan")
-    return _area(*_curve(np.asarray(scores, np.float64), truth, int(truth.sum())))
+    return area_under(*precision_recall(np.asarray(scores, np.float64), truth, int(truth.sum())))
+
+
+def f1(labels: npt.ArrayLike, flagged: npt.ArrayLike) -> float:
+    """Return the F1 of the positives; NaN without positives."""
+    truth, said = np.asarray(labels).astype(bool), np.asarray(flagged).astype(bool)
+    if not truth.any():
+        return float("nan")
+    return 2.0 * float((truth & said).sum()) / float(truth.sum() + said.sum())
+
+
+def accuracy(labels: npt.ArrayLike, flagged: npt.ArrayLike) -> float:
+    """Return the share of right answers; NaN for nothing."""
+    truth, said = np.asarray(labels).astype(bool), np.asarray(flagged).astype(bool)
+    return float((truth == said).mean()) if truth.size else float("nan")
+
+
+def roc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Return the false and true positive rates at each distinct score, from (0, 0) to (1, 1)."""
+    truth, values = np.asarray(labels).astype(bool), np.asarray(scores, np.float64)
+    order = np.argsort(-values, kind="stable")
+    ends = np.append(np.nonzero(np.diff(values[order]))[0], values.size - 1)
+    good, wrong = np.cumsum(truth[order])[ends], np.cumsum(~truth[order])[ends]
+    return (
+        np.append(0.0, wrong / max(1, int((~truth).sum()))),
+        np.append(0.0, good / max(1, int(truth.sum()))),
+    )
 
 
 def sensitivity(labels: npt.ArrayLike, flagged: npt.ArrayLike) -> float:
@@ -121,7 +147,7 @@ def places_average_precision(
         return float("nan")
     scores = np.concatenate([scores for scores, _ in matched])
     hits = np.concatenate([hits for _, hits in matched])
-    return _area(*_curve(scores, hits, total)) if scores.size else 0.0
+    return area_under(*precision_recall(scores, hits, total)) if scores.size else 0.0
 
 
 def detection_average_precision(
@@ -179,17 +205,23 @@ def bootstrap(
     return Estimate(float(point), float(low), float(high), len(blocks))
 
 
-def _curve(
+def precision_recall(
     scores: FloatArray, hits: npt.NDArray[np.bool_], total: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Return recall and precision after each distinct score, strongest first."""
+    """Return recall and precision after each distinct score, strongest first.
+
+    Args:
+        scores: of the answers.
+        hits: which answers are right.
+        total: how many right answers there are to be found.
+    """
     order = np.argsort(-scores, kind="stable")
     good = np.cumsum(hits[order])
     ends = np.append(np.nonzero(np.diff(scores[order]))[0], order.size - 1)
     return good[ends] / total, good[ends] / (ends + 1.0)
 
 
-def _area(recall: FloatArray, precision: FloatArray) -> float:
+def area_under(recall: FloatArray, precision: FloatArray) -> float:
     """Return the area under the monotone envelope of a precision-recall curve."""
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
     return float(np.sum(np.diff(recall, prepend=0.0) * envelope))

@@ -1,7 +1,7 @@
 """Read the FracAtlas manifest and boxes as prepared for this project (CSV files and a folder)."""
 
 import csv
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from ml.labels import (
     REGION_OF_LABEL,
     SEVERITIES,
 )
+
+_LABELS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +55,36 @@ def read_samples(folder: Path) -> list[Sample]:
 def read_manifest(manifest: Path, images: Path, boxes: Path | None = None) -> list[Sample]:
     """Read a manifest; columns that a smaller manifest lacks become unknown.
 
+    Without ``block`` the pictures of a ``group`` belong together, without both each stands alone.
+
     Raises:
-        ValueError: the manifest has no ``image_id`` or ``fractured`` column.
+        ValueError: a file lacks a column that is needed, or a value is not what it should be.
     """
     fractures: dict[str, list[Fracture]] = defaultdict(list)
     if boxes is not None and boxes.is_file():
         for row in _rows(boxes):
-            fractures[row["image_id"]].append(_fracture(row))
-    samples = [_sample(row, images, tuple(fractures[row["image_id"]])) for row in _rows(manifest)]
+            try:
+                fractures[row["image_id"]].append(_fracture(row))
+            except (KeyError, ValueError) as error:
+                where = f"{boxes}, a box of {row['image_id']}"
+                raise ValueError(f"{where}: x, y, w and h must be numbers") from error
+    rows = _rows(manifest)
+    twice = [image_id for image_id, n in Counter(row["image_id"] for row in rows).items() if n > 1]
+    if twice:
+        raise ValueError(f"{manifest} names {twice[0]} more than once")
+    samples = [_sample(row, images, tuple(fractures[row["image_id"]])) for row in rows]
     return sorted(samples, key=lambda sample: sample.image_id)
 
 
+def read_columns(path: Path) -> frozenset[str]:
+    """Return the names of the columns of a CSV file."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return frozenset(csv.DictReader(file).fieldnames or ())
+
+
 def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, restval="")
         if "image_id" not in (reader.fieldnames or ()):
             raise ValueError(f"{path} has no column 'image_id'")
         return list(reader)
@@ -91,15 +109,22 @@ def _sample(row: dict[str, str], images: Path, fractures: tuple[Fracture, ...]) 
     return Sample(
         image_id=row["image_id"],
         path=images / row["image_id"],
-        fractured=row["fractured"] == "1",
+        fractured=_label(row),
         region=REGION_OF_LABEL.get(row.get("region", "")) or COARSE_REGION.get(fine, ""),
         body_region=body_region,
         hardware=row.get("hardware") == "1",
         cast=row.get("cast") == "1",
         view="+".join(views),
         group=row.get("group") or row["image_id"],
-        block=row.get("block") or row["image_id"],
+        block=row.get("block") or row.get("group") or row["image_id"],
         label_conflict=row.get("label_conflict") == "1",
         truncated=row.get("truncated") == "1",
         fractures=fractures,
     )
+
+
+def _label(row: dict[str, str]) -> bool:
+    value = row["fractured"].strip().lower()
+    if value not in _LABELS:
+        raise ValueError(f"{row['image_id']}: fractured is {value!r}, expected 0 or 1")
+    return _LABELS[value]
