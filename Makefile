@@ -12,6 +12,8 @@ DATA ?= var/demo
 TEST_DATA ?= var/test
 CHAOS_UPLOADS ?= 200
 CHAOS_KILLS ?= 5
+DATASET ?= ../shared/data/fracatlas
+STRANGERS ?=
 SOURCES := accounts diagnosis fracture_site ml tests manage.py
 
 .PHONY: help
@@ -79,6 +81,12 @@ ci: lint types contracts schema test ## Everything that must pass before a chang
 lock: .venv/installed-dev ## Write the exact versions of everything installed
 	@{ echo "# Exact versions of everything that requirements*.txt bring along; written by \`make lock\`."; \
 		$(BIN)/python -m pip freeze --disable-pip-version-check; } > requirements.lock
+
+.PHONY: gate
+gate: .venv/installed ## Measure the quality gate on DATASET=DIR (STRANGERS=DIR of other pictures)
+	@mkdir -p var
+	$(BIN)/python -m ml.gate_report --data "$(DATASET)" $(if $(STRANGERS),--strangers "$(STRANGERS)") \
+		--json var/gate.json --markdown var/gate.md
 
 .PHONY: clean
 clean: ## Remove caches and test data (keeps .venv and the demo)

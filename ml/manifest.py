@@ -28,6 +28,7 @@ class Manifest:
         box_thresholds: from which probability a place is shown, and shown as definite.
         regions, body_regions: codes in the order of the network's outputs.
         novelty_limit: distance from the training pictures above which a picture is refused.
+        gate_file: the learned quality gate; ``None`` for models without one.
         metrics: figures of the held-back test, for people to read.
     """
 
@@ -44,6 +45,8 @@ class Manifest:
     novelty_file: Path | None
     novelty_sha256: str
     novelty_limit: float
+    gate_file: Path | None
+    gate_sha256: str
     metrics: Mapping[str, Any]
 
 
@@ -73,6 +76,7 @@ def _parse(values: Mapping[str, Any], folder: Path) -> Manifest:
     if values["schema_version"] != SCHEMA_VERSION:
         raise ValueError(f"schema_version {values['schema_version']} is unknown")
     calibration, novelty = values["calibration"], values.get("novelty")
+    gate = values.get("gate")
     return Manifest(
         info=ModelInfo(
             name=str(values["name"]),
@@ -95,6 +99,8 @@ def _parse(values: Mapping[str, Any], folder: Path) -> Manifest:
         novelty_file=_inside(folder, novelty["file"]) if novelty else None,
         novelty_sha256=str(novelty["sha256"]) if novelty else "",
         novelty_limit=float(novelty["limit"]) if novelty else float("inf"),
+        gate_file=_inside(folder, gate["file"]) if gate else None,
+        gate_sha256=str(gate["sha256"]) if gate else "",
         metrics=values.get("metrics", {}),
     )
 

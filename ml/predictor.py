@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ml.appearance import describe
 from ml.calibration import sigmoid
 from ml.contracts import ModelArtifactError, ModelInfo, Prediction, UnreadableImageError, Verdict
 from ml.decoding import DecodedImage, decode_image
 from ml.detection import Candidate, find_candidates, map_evidence, softmax
 from ml.explain import heatmap_of_image
 from ml.findings import Finding, findings_of, image_severity, verdict_of
+from ml.gate import PHOTO_WARNING, Gate, Opinion, load_gate
 from ml.manifest import Manifest, read_manifest
 from ml.novelty import NoveltyModel, load_novelty
 from ml.preprocessing import Geometry, GrayImage, prepare
@@ -65,7 +67,11 @@ class FracturePredictor:
     """Implements ``ml.contracts.Predictor`` on any runtime. Not to be shared by threads."""
 
     def __init__(
-        self, manifest: Manifest, runtime: Runtime, novelty: NoveltyModel | None = None
+        self,
+        manifest: Manifest,
+        runtime: Runtime,
+        novelty: NoveltyModel | None = None,
+        gate: Gate | None = None,
     ) -> None:
         missing = _NEEDED_OUTPUTS - runtime.output_names
         if missing:
@@ -73,6 +79,7 @@ class FracturePredictor:
         self._manifest = manifest
         self._runtime = runtime
         self._novelty = novelty
+        self._gate = gate
 
     @property
     def info(self) -> ModelInfo:
@@ -109,16 +116,33 @@ class FracturePredictor:
         """
         if decoded.modality not in self.info.modalities:
             return self._refusal(decoded, pixels, ("no_model_for_modality",), watch), None
+        has_color = decoded.was_color and decoded.format != "dicom"
         with watch.stage("quality"):
-            is_photo = decoded.was_color and decoded.format != "dicom"
-            reasons = assess(pixels, has_color=is_photo)
+            # Without a learned gate, a photo of a film cannot be told from any other photo.
+            reasons = assess(pixels, has_color=has_color and self._gate is None)
         if reasons:
             return self._refusal(decoded, pixels, reasons, watch), None
         examination = self.examine(pixels, watch)
-        if examination.novelty > self._manifest.novelty_limit:
-            return self._refusal(decoded, pixels, ("not_a_radiograph",), watch), None
+        with watch.stage("quality"):
+            opinion = self._opinion(pixels, examination, has_color=has_color)
+        if opinion.reason:
+            return self._refusal(decoded, pixels, (opinion.reason,), watch), None
         with watch.stage("postprocess"):
-            return self._answer(decoded, examination, watch), examination
+            notes = (PHOTO_WARNING,) if opinion.is_photo else ()
+            return self._answer(decoded, examination, watch, notes), examination
+
+    def _opinion(self, pixels: GrayImage, examination: Examination, *, has_color: bool) -> Opinion:
+        """Return what the learned gate and the distance from the training pictures say."""
+        is_photo = False
+        if self._gate is not None:
+            appearance = describe(pixels, has_color=has_color)
+            opinion = self._gate.judge(examination.features, appearance, has_color=has_color)
+            if opinion.reason:
+                return opinion
+            is_photo = opinion.is_photo
+        if examination.novelty > self._manifest.novelty_limit:
+            return Opinion("not_a_radiograph", is_photo)
+        return Opinion("", is_photo)
 
     def examine(self, pixels: GrayImage, watch: Stopwatch | None = None) -> Examination:
         """Run the network on one decoded frame, without gate and thresholds."""
@@ -174,12 +198,16 @@ class FracturePredictor:
         )
 
     def _answer(
-        self, decoded: DecodedImage, examination: Examination, watch: Stopwatch
+        self,
+        decoded: DecodedImage,
+        examination: Examination,
+        watch: Stopwatch,
+        notes: tuple[str, ...] = (),
     ) -> Prediction:
         manifest = self._manifest
         verdict = verdict_of(examination.probability, manifest.info.thresholds)
         region = int(np.argmax(examination.regions))
-        codes = [*decoded.warnings]
+        codes = [*decoded.warnings, *notes]
         if examination.padding_found:
             codes.append("truncated_file")
         codes += [
@@ -238,7 +266,10 @@ def load_predictor(location: Path | str = WEIGHTS_FOLDER, *, threads: int = 1) -
     novelty = None
     if manifest.novelty_file is not None:
         novelty = load_novelty(manifest.novelty_file, sha256=manifest.novelty_sha256)
-    predictor = FracturePredictor(manifest, runtime, novelty)
+    gate = None
+    if manifest.gate_file is not None:
+        gate = load_gate(manifest.gate_file, sha256=manifest.gate_sha256)
+    predictor = FracturePredictor(manifest, runtime, novelty, gate)
     size = manifest.input_size
     runtime.run(np.full((1, size, size), -1.0, np.float32))
     return predictor

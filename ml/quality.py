@@ -18,8 +18,10 @@ REASONS = (
     "too_dark",  # nearly all signal in the lowest part of the range
     "too_bright",  # nearly all signal in the highest part of the range
     "blurred",  # no fine detail: fracture lines cannot be seen either
-    "not_a_radiograph",  # colour, text, screen contents, noise or unlike any radiograph learned
-    "no_model_for_modality",  # CT, MR ...: set by the predictor
+    "not_a_radiograph",  # photograph, text, screen contents, noise or unlike any radiograph learned
+    "wrong_body_part",  # chest, skull, spine, abdomen, teeth: set by the learned gate
+    "cross_section",  # a slice of CT, MR or ultrasound in a file that does not say so: likewise
+    "no_model_for_modality",  # CT, MR ... by what the file says: set by the predictor
 )
 
 _MIN_SIDE = 128

@@ -11,7 +11,14 @@ REASONS = {
     "too_bright": _("The picture is too bright to judge."),
     "blurred": _("The picture is blurred. Send the original instead of a photo or a copy."),
     "not_a_radiograph": _(
-        "This does not look like a limb radiograph. Export the original from the X-ray machine."
+        "This does not look like a radiograph. Export the original from the X-ray machine."
+    ),
+    "wrong_body_part": _(
+        "This does not look like a limb. The AI reads arms, legs, hips and shoulders only, no "
+        "chest, skull, spine, abdomen or teeth."
+    ),
+    "cross_section": _(
+        "This looks like a slice of CT, MR or ultrasound. The AI reads plain radiographs only."
     ),
     "no_model_for_modality": _(
         "No model for this modality. The images are stored and shown; the AI does not judge them."
@@ -30,6 +37,10 @@ WARNINGS = {
     "transparency_flattened": _("Transparent parts were filled."),
     "for_processing": _("The file holds raw detector data, made for processing, not for reading."),
     "window_ignored": _("The display window in the file could not be used."),
+    "photo_of_film": _(
+        "Lower trust: this looks like a photo of a film or a screen. The AI was not measured on "
+        "photos. Send the original from the X-ray machine if there is one."
+    ),
     "hardware": _("Metal is visible; the AI is less reliable beside it."),
     "cast": _("A cast is visible; the AI is less reliable below it."),
 }

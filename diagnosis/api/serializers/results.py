@@ -10,6 +10,17 @@ from diagnosis.api.fields import BoxField, PriorityField
 from diagnosis.models import Analysis, Finding, ModelVersion, Verdict
 
 _PROBABILITY = "Calibrated, 0 to 1; null when the image cannot be assessed."
+REASONS_HELP = (
+    "Why it cannot be assessed, stable codes: `too_small`, `blank`, `too_dark`, `too_bright`, "
+    "`blurred`, `not_a_radiograph`, `wrong_body_part` (chest, skull, spine, abdomen, teeth), "
+    "`cross_section` (a slice of CT, MR or ultrasound), `no_model_for_modality`."
+)
+WARNINGS_HELP = (
+    "What a reader should know, stable codes; more may be added. `photo_of_film`: judged from a "
+    "photo of a film or screen, with lower trust; others: `hardware`, `cast`, `truncated_file`, "
+    "`for_processing`, `window_ignored`, `animation_first_frame`, `pages_skipped`, "
+    "`transparency_flattened`."
+)
 
 
 class ThresholdsSerializer(serializers.Serializer[Any]):
@@ -74,6 +85,10 @@ class ImageResultSerializer(serializers.ModelSerializer[Analysis]):
             "findings",
         ]
         read_only_fields = fields
+        extra_kwargs = {
+            "reasons": {"help_text": REASONS_HELP},
+            "warnings": {"help_text": WARNINGS_HELP},
+        }
 
     @extend_schema_field(ThresholdsSerializer)
     def get_thresholds(self, analysis: Analysis) -> dict[str, float]:
@@ -140,8 +155,8 @@ class ResultImageSerializer(serializers.Serializer[Any]):
     probability = serializers.FloatField(allow_null=True, help_text=_PROBABILITY)
     region = serializers.CharField(allow_blank=True)
     severity = serializers.CharField(allow_blank=True)
-    warnings = serializers.ListField(child=serializers.CharField())
-    reasons = serializers.ListField(child=serializers.CharField())
+    warnings = serializers.ListField(child=serializers.CharField(), help_text=WARNINGS_HELP)
+    reasons = serializers.ListField(child=serializers.CharField(), help_text=REASONS_HELP)
     thresholds = ThresholdsSerializer(allow_null=True)
     model = ModelIdentitySerializer(allow_null=True)
     heatmap = serializers.BooleanField(help_text="Whether a heatmap was drawn.")
