@@ -67,7 +67,8 @@ class AnalysisOutcome:
 
     Attributes:
         model: identity of weights, preprocessing, calibration and thresholds.
-        heatmap_png: 8-bit grayscale PNG that covers the whole image, ``None`` when not assessed.
+        heatmap_png: 8-bit grayscale PNG that covers the whole image; ``None`` when not assessed,
+            or when the model's heatmap points too badly to be shown (its manifest says so).
     """
 
     model: ModelIdentity
@@ -188,7 +189,7 @@ def _outcome(prediction: Prediction) -> AnalysisOutcome:
         region_probability=prediction.region_probability,
         severity=prediction.severity,
         findings=tuple(finding for finding in found if finding is not None),
-        heatmap_png=_png(prediction.heatmap),
+        heatmap_png=_png(prediction.heatmap if prediction.model.heatmap_shown else None),
         reasons=prediction.reasons,
         warnings=prediction.warnings,
         timings_ms={stage: round(float(ms), 2) for stage, ms in prediction.timings_ms.items()},

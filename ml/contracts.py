@@ -61,7 +61,12 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Which weights, preprocessing, calibration and thresholds gave an answer."""
+    """Which weights, preprocessing, calibration and thresholds gave an answer.
+
+    Attributes:
+        heatmap_shown: whether the heatmap points well enough to be shown unasked; measured against
+            annotated boxes (``ml.explain``).
+    """
 
     name: str
     version: str
@@ -70,6 +75,7 @@ class ModelInfo:
     calibration_id: str
     thresholds: Thresholds
     modalities: tuple[str, ...] = ("CR", "DX", "SC", "RG", "")
+    heatmap_shown: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,7 @@ def _parse(values: Mapping[str, Any], folder: Path) -> Manifest:
             calibration_id=str(calibration["id"]),
             thresholds=_thresholds(values["thresholds"]),
             modalities=tuple(str(value) for value in values["modalities"]),
+            heatmap_shown=_heatmap_shown(values.get("heatmap", {})),
         ),
         weights=_inside(folder, values["file"]),
         input_size=int(values["input_size"]),
@@ -103,6 +104,13 @@ def _parse(values: Mapping[str, Any], folder: Path) -> Manifest:
         gate_sha256=str(gate["sha256"]) if gate else "",
         metrics=values.get("metrics", {}),
     )
+
+
+def _heatmap_shown(values: Any) -> bool:
+    shown = values.get("shown", True) if isinstance(values, Mapping) else None
+    if not isinstance(shown, bool):
+        raise TypeError("heatmap.shown must be true or false")
+    return shown
 
 
 def _inside(folder: Path, name: str) -> Path:

@@ -1,24 +1,33 @@
 """Analyse image files from the command line, without Django or TensorFlow.
 
-``python -m ml.predict --image FILE... [--json] [--heatmap DIR]`` prints the same prediction as the
-product. Exit code 0: every file was analysed (a picture that the model cannot assess is an
-analysis too); 2: a file or the model could not be used, with a sentence on stderr.
+``python -m ml.predict PATH... [--json] [--csv FILE] [--overlay DIR] [--heatmap DIR]`` prints the
+same predictions as the product; a folder stands for all pictures in it. Exit code 0: every file was
+analysed (a picture that the model cannot assess is an analysis too); 2: a file or the model could
+not be used, with a sentence on stderr, and all other files are done.
 """
 
 import argparse
+import csv
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import cv2
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
 
 from ml.contracts import ModelArtifactError, Prediction, UnreadableImageError
+from ml.decoding import decode_image
+from ml.labelled import PICTURE_SUFFIXES
+from ml.predict_output import COLUMNS, as_json, as_row, as_text, overlay_of
 from ml.predictor import WEIGHTS_FOLDER, FracturePredictor, load_predictor
 
 EXIT_UNUSABLE = 2
-DISCLAIMER = "An aid for clinicians, not a diagnosis and never a clearance."
-
+_DICOM_MARK = (128, b"DICM")
 _SENTENCES = {
     "archive": "is an archive; unpack it first",
     "damaged": "is damaged and cannot be decoded",
@@ -36,116 +45,176 @@ _SENTENCES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one file: a prediction, or the sentence why there is none."""
+
+    path: Path
+    prediction: Prediction | None = None
+    pixels: npt.NDArray[np.generic] | None = None
+    problem: str = ""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m ml.predict", description=__doc__)
-    parser.add_argument("--image", nargs="+", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--model", type=Path, default=WEIGHTS_FOLDER, help="model folder")
-    parser.add_argument("--frame", type=int, default=0, help="frame of a multi-frame file")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    parser.add_argument("--heatmap", type=Path, metavar="DIR", help="write grey PNG heatmaps here")
+    parser = _parser()
     arguments = parser.parse_args(argv)
+    named = [*arguments.paths, *arguments.image]
+    if not named:
+        parser.error("name a file or a folder")
     try:
         predictor = load_predictor(arguments.model, threads=arguments.threads)
     except ModelArtifactError as error:
         return _complain(f"The model cannot be used: {error}.")
-    if arguments.heatmap is not None:
-        try:
-            arguments.heatmap.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            return _complain(f"{arguments.heatmap} cannot be written to: {error.strerror}.")
-    codes = [_one(predictor, path, arguments) for path in arguments.image]
-    return max(codes)
-
-
-def _one(predictor: FracturePredictor, path: Path, arguments: argparse.Namespace) -> int:
+    for folder in (arguments.heatmap, arguments.overlay):
+        if folder is not None:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                return _complain(f"{folder} cannot be written to: {error.strerror}.")
+    if arguments.csv is None:
+        return _all(predictor, named, arguments, None)
     try:
-        prediction = predictor.predict(path.read_bytes(), frame=arguments.frame)
+        with arguments.csv.open("w", encoding="utf-8", newline="") as file:
+            return _all(predictor, named, arguments, file)
     except OSError as error:
-        return _complain(f"{path} cannot be read: {error.strerror or 'unknown error'}.")
+        return _complain(f"{arguments.csv} cannot be written to: {error.strerror}.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m ml.predict", description=__doc__)
+    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="file or folder")
+    parser.add_argument("--image", nargs="+", type=Path, default=[], metavar="FILE")
+    parser.add_argument("--model", type=Path, default=WEIGHTS_FOLDER, help="model folder")
+    parser.add_argument("--frame", type=int, default=0, help="frame of a multi-frame file")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write one row a file here")
+    parser.add_argument(
+        "--overlay", type=Path, metavar="DIR", help="write PNG pictures with boxes and heat here"
+    )
+    parser.add_argument("--heatmap", type=Path, metavar="DIR", help="write grey PNG heatmaps here")
+    return parser
+
+
+def _all(
+    predictor: FracturePredictor,
+    named: Sequence[Path],
+    arguments: argparse.Namespace,
+    table: TextIO | None,
+) -> int:
+    """Analyse everything, one file after the other; return the exit code."""
+    writer = None
+    if table is not None:
+        writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+    code = 0
+    paths, empty = find_files(named)
+    for folder in empty:
+        code = _complain(f"{folder} holds no pictures.")
+    names = _Names()
+    # The bar is on stderr and only where somebody sees it.
+    silent = None if len(paths) > 1 else True
+    for path in tqdm(paths, unit="picture", disable=silent, leave=False):
+        answer = _analyse(predictor, path, arguments.frame)
+        if answer.prediction is None:
+            code = _complain(answer.problem)
+        else:
+            _report(path, answer.prediction, answer.pixels, arguments, names)
+        if writer is not None and answer.prediction is not None:
+            writer.writerow(as_row(path, answer.prediction))
+        elif writer is not None:
+            writer.writerow({"file": path, "error": answer.problem})
+    return code
+
+
+def find_files(named: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Return the files to analyse in order, and the folders that hold none.
+
+    In a folder files count that look like pictures by name, or are DICOM by content; hidden ones
+    and what is not a picture are left alone. A file that is named itself is always taken.
+    """
+    files: list[Path] = []
+    empty = []
+    for path in named:
+        if not path.is_dir():
+            files.append(path)
+            continue
+        inside = [f for f in sorted(path.rglob("*")) if _is_picture(f.relative_to(path), f)]
+        files += inside
+        if not inside:
+            empty.append(path)
+    return files, empty
+
+
+def _is_picture(relative: Path, path: Path) -> bool:
+    if any(part.startswith(".") for part in relative.parts) or not path.is_file():
+        return False
+    if path.suffix.lower() in PICTURE_SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            file.seek(_DICOM_MARK[0])
+            return file.read(4) == _DICOM_MARK[1]
+    except OSError:
+        return False
+
+
+def _analyse(predictor: FracturePredictor, path: Path, frame: int) -> Answer:
+    try:
+        encoded = path.read_bytes()
+        prediction = predictor.predict(encoded, frame=frame)
+        return Answer(path, prediction, decode_image(encoded).frames[frame])
+    except OSError as error:
+        problem = f"{path} cannot be read: {error.strerror or 'unknown error'}."
     except UnreadableImageError as error:
-        return _complain(f"{path} {_SENTENCES.get(error.code, f'cannot be used ({error.code})')}.")
+        problem = f"{path} {_SENTENCES.get(error.code, f'cannot be used ({error.code})')}."
     except IndexError:
-        return _complain(f"{path} has no frame {arguments.frame}.")
-    heatmap = None
+        problem = f"{path} has no frame {frame}."
+    return Answer(path, problem=problem)
+
+
+def _report(
+    path: Path,
+    prediction: Prediction,
+    pixels: npt.NDArray[np.generic] | None,
+    arguments: argparse.Namespace,
+    names: "_Names",
+) -> None:
+    written: dict[str, str] = {}
+    stem = names.of(path)
     if arguments.heatmap is not None and prediction.heatmap is not None:
-        heatmap = arguments.heatmap / f"{path.stem}-heatmap.png"
-        heatmap.write_bytes(cv2.imencode(".png", prediction.heatmap)[1].tobytes())
+        target = arguments.heatmap / f"{stem}-heatmap.png"
+        target.write_bytes(cv2.imencode(".png", prediction.heatmap)[1].tobytes())
+        written["heatmap"] = str(target)
+    if arguments.overlay is not None and pixels is not None:
+        target = arguments.overlay / f"{stem}-overlay.png"
+        overlay_of(pixels, prediction).save(target)
+        written["overlay"] = str(target)
     if arguments.json:
-        answer = {"file": str(path), **as_json(prediction)}
-        if heatmap is not None:
-            answer["heatmap"] = str(heatmap)
-        _say(json.dumps(answer))
+        _say(json.dumps({"file": str(path), **as_json(prediction), **written}))
     else:
         _say(as_text(path, prediction))
-    return 0
 
 
-def as_json(prediction: Prediction) -> dict[str, object]:
-    """Return the prediction as plain JSON values, in the words of the API."""
-    model, thresholds = prediction.model, prediction.model.thresholds
-    return {
-        "verdict": prediction.verdict.value,
-        "probability": prediction.probability,
-        "region": prediction.region,
-        "region_probability": prediction.region_probability,
-        "severity": prediction.severity,
-        "thresholds": {"suspicion": thresholds.suspicion, "definite": thresholds.definite},
-        "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
-        "preprocessing": model.preprocessing_version,
-        "calibration": model.calibration_id,
-        "image": {"width": prediction.image_width, "height": prediction.image_height},
-        "findings": [
-            {
-                "box": [
-                    round(value, 2)
-                    for value in (
-                        finding.box.x,
-                        finding.box.y,
-                        finding.box.width,
-                        finding.box.height,
-                    )
-                ],
-                "probability": finding.probability,
-                "certainty": finding.certainty.value,
-                "type": finding.fracture_type,
-                "displacement": finding.displacement,
-                "severity": finding.severity,
-            }
-            for finding in prediction.findings
-        ],
-        "reasons": list(prediction.reasons),
-        "warnings": list(prediction.warnings),
-        "timings_ms": dict(prediction.timings_ms),
-        "disclaimer": DISCLAIMER,
-    }
+class _Names:
+    """Names for written files: two pictures of one name in two folders keep apart."""
 
+    def __init__(self) -> None:
+        self._used: dict[str, int] = {}
 
-def as_text(path: Path, prediction: Prediction) -> str:
-    """Return the prediction as a few lines for people."""
-    if prediction.probability is None:
-        return f"{path}: cannot assess ({', '.join(prediction.reasons)})"
-    head = f"{path}: {prediction.verdict.value}, region {prediction.region}"
-    lines = [f"{head}, fracture probability {prediction.probability:.3f}"]
-    lines += [
-        f"  {finding.certainty.value}: {finding.probability:.3f} at x {finding.box.x:.0f}, "
-        f"y {finding.box.y:.0f}, {finding.box.width:.0f} x {finding.box.height:.0f} pixels"
-        for finding in prediction.findings
-    ]
-    if prediction.warnings:
-        lines.append(f"  warnings: {', '.join(prediction.warnings)}")
-    model = prediction.model
-    lines.append(f"  {model.name} {model.version}. {DISCLAIMER}")
-    return "\n".join(lines)
+    def of(self, path: Path) -> str:
+        """Return the stem, with a number from the second time on."""
+        count = self._used[path.stem] = self._used.get(path.stem, 0) + 1
+        return path.stem if count == 1 else f"{path.stem}-{count}"
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    tqdm.write(text, file=sys.stdout)
 
 
 def _complain(text: str) -> int:
-    sys.stderr.write(text + "\n")
+    tqdm.write(text, file=sys.stderr)
     return EXIT_UNUSABLE
 
 

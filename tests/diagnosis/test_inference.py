@@ -1,5 +1,6 @@
 """The bridge to ``ml``: boxes stay inside the image, wrong weights are never used."""
 
+import dataclasses
 import io
 import json
 import shutil
@@ -37,6 +38,16 @@ def analyse(monkeypatch, answer):
 
 def found(*box: float) -> FindingPrediction:
     return FindingPrediction(Box(*box), 0.9, Certainty.DEFINITE)
+
+
+def test_a_heatmap_that_points_badly_is_not_stored(monkeypatch):
+    answer = prediction(0.9, heatmap=np.zeros((3, 4), np.uint8))
+    info = dataclasses.replace(answer.model, heatmap_shown=False)
+
+    hidden = dataclasses.replace(answer, model=info)
+
+    assert analyse(monkeypatch, answer).heatmap_png is not None
+    assert analyse(monkeypatch, hidden).heatmap_png is None
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,19 @@ def test_a_contradictory_manifest_is_refused(folder, values):
         read_manifest(folder)
 
 
+def test_the_manifest_says_whether_the_heatmap_may_be_shown_unasked(folder):
+    assert load_predictor(folder).info.heatmap_shown is True
+    change(folder, heatmap={"shown": False})
+    assert load_predictor(folder).info.heatmap_shown is False
+
+
+@pytest.mark.parametrize("value", [{"shown": "no"}, ["shown"], None])
+def test_an_unclear_word_about_the_heatmap_is_refused(folder, value):
+    change(folder, heatmap=value)
+    with pytest.raises(ModelArtifactError, match=r"heatmap\.shown"):
+        read_manifest(folder)
+
+
 def test_a_manifest_that_is_not_json_is_refused(folder):
     (folder / "manifest.json").write_text("{")
     with pytest.raises(ModelArtifactError, match="not a valid manifest"):

@@ -1,14 +1,17 @@
 """``python -m ml.predict``: the same answer without Django, and a sentence when it cannot."""
 
+import csv
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import pytest
 
 from ml import predict
 from ml.data.synthetic import synthetic_radiograph, to_png
+from ml.data.synthetic_files import to_dicom
 from ml.predictor import load_predictor
 
 
@@ -104,3 +107,61 @@ def test_the_command_needs_neither_django_nor_tensorflow(film):
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["verdict"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Write a folder of pictures, a DICOM file without suffix, and what is no picture."""
+    root = tmp_path / "films"
+    (root / "deep").mkdir(parents=True)
+    fractured = synthetic_radiograph(2, fractured=True).pixels
+    (root / "a.png").write_bytes(to_png(fractured))
+    (root / "deep" / "a.png").write_bytes(to_png(synthetic_radiograph(3).pixels))
+    (root / "deep" / "IM0001").write_bytes(to_dicom(fractured))
+    (root / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut off")
+    (root / "notes.txt").write_text("not a picture")
+    (root / ".hidden.png").write_bytes(b"no")
+    return root
+
+
+def test_a_folder_is_done_to_its_end_although_a_file_is_damaged(folder, tmp_path, capsys):
+    table, overlays = tmp_path / "answers.csv", tmp_path / "overlays"
+    command = [str(folder), "--json", "--csv", str(table), "--overlay", str(overlays)]
+    assert predict.main(command) == 2
+    said = capsys.readouterr()
+    lines = [json.loads(line) for line in said.out.splitlines()]
+    assert [Path(line["file"]).name for line in lines] == ["a.png", "IM0001", "a.png"]
+    assert "broken.jpg is damaged" in said.err
+    assert "notes.txt" not in said.err
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert [Path(row["file"]).name for row in rows] == ["a.png", "broken.jpg", "IM0001", "a.png"]
+    assert float(rows[0]["probability"]) == lines[0]["probability"]
+    assert "damaged" in rows[1]["error"]
+    assert not rows[0]["error"]
+    # Two pictures of one name do not overwrite each other.
+    assert {p.name for p in overlays.iterdir()} == {
+        "a-overlay.png",
+        "a-2-overlay.png",
+        "IM0001-overlay.png",
+    }
+    assert {line["overlay"] for line in lines} == {str(p) for p in overlays.iterdir()}
+
+
+def test_a_folder_without_pictures_is_named_and_the_rest_is_done(folder, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert predict.main([str(tmp_path / "empty"), str(folder / "a.png"), "--json"]) == 2
+    said = capsys.readouterr()
+    assert "holds no pictures" in said.err
+    assert len(said.out.splitlines()) == 1
+
+
+def test_nothing_named_is_a_wrong_command(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        predict.main([])
+    assert stopped.value.code == 2
+    assert "name a file or a folder" in capsys.readouterr().err
+
+
+def test_a_table_that_cannot_be_written_ends_with_2(film, tmp_path, capsys):
+    assert predict.main([str(film), "--csv", str(tmp_path / "no" / "x.csv")]) == 2
+    assert "cannot be written to" in capsys.readouterr().err
