@@ -74,8 +74,22 @@ openapi: .venv/installed-dev ## Write docs/openapi.yaml
 	DJANGO_SETTINGS_MODULE=fracture_site.settings.test $(BIN)/python manage.py spectacular \
 		--fail-on-warn --validate --file docs/openapi.yaml
 
+.PHONY: viewer
+viewer: frontend/node_modules/.package-lock.json ## Build the image viewer into static/viewer (needs Node 20)
+	@cd frontend && npm run --silent build
+
+.PHONY: viewer-check
+viewer-check: ## Test the viewer's source and compare its build with the committed one, where Node is
+	@command -v npm >/dev/null 2>&1 || { echo 'Node is not here: the viewer is taken as committed.'; exit 0; }; \
+	$(MAKE) viewer && (cd frontend && npm run --silent test) && \
+	git diff --exit-code --stat -- static/viewer && test -z "$$(git ls-files --others --exclude-standard static/viewer)" || { \
+		echo 'static/viewer is not what frontend/ builds: run `make viewer` and commit it.'; exit 1; }
+
+frontend/node_modules/.package-lock.json: frontend/package-lock.json
+	@cd frontend && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json
+
 .PHONY: ci
-ci: lint types contracts schema test ## Everything that must pass before a change is merged
+ci: lint types contracts schema viewer-check test ## Everything that must pass before a change is merged
 
 .PHONY: lock
 lock: .venv/installed-dev ## Write the exact versions of everything installed

@@ -14,7 +14,7 @@ from diagnosis.services.report_documents import unassessed_note
 from diagnosis.web.doors import MemberRequest
 from diagnosis.web.findings import findings_context
 from diagnosis.web.forms import ImageMoveForm, RecordNumberForm, ReportForm, SignForm
-from diagnosis.web.viewer import viewer_image
+from diagnosis.web.viewer import viewer_config, viewer_image
 from diagnosis.web.words import error_text, reason_texts, warning_texts
 
 EARLIER_SHOWN = 8
@@ -34,6 +34,7 @@ def study_context(request: MemberRequest, study: Study) -> dict[str, Any]:
         "images": images,
         "selected": selected,
         "views_url": reverse("diagnosis:study-views", args=[study.pk]),
+        "viewer_config": viewer_config(user=user, study=study, images=rows),
         "result": study.result or {},
         "region": region_label(study.region) if study.region else "",
         "earlier": list(earlier_studies(user=user, study=study)[:EARLIER_SHOWN]),

@@ -1,16 +1,23 @@
 """What the image viewer is told of a study's images: addresses, sizes, spacing, marks."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Final
 from uuid import UUID
 
 from django.http import JsonResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from accounts.models import User
+from accounts.policy import Action, allowed_actions
 from diagnosis.models import Finding, Study, StudyImage
 from diagnosis.selectors import study_get, study_images
 from diagnosis.services.reading import study_open
 from diagnosis.web.doors import MemberRequest, member_required
+
+# Places of ids in the addresses that the viewer fills in.
+ANY: Final = UUID(int=0)
+OTHER: Final = UUID("11111111-1111-1111-1111-111111111111")
 
 
 @member_required
@@ -21,6 +28,24 @@ def study_views(request: MemberRequest, pk: UUID) -> JsonResponse:
     study_open(actor=request.user, study=study, polled=True)
     images = [viewer_image(image) for image in study_images(user=request.user, study=study)]
     return JsonResponse(viewer_study(study, images))
+
+
+def viewer_config(
+    *, user: User, study: Study, images: Iterable[StudyImage], ai_hidden: bool = False
+) -> dict[str, Any]:
+    """Return what the diagnostic viewer of the study's page needs to start."""
+    can = allowed_actions(user=user, clinic_id=study.clinic_id)
+    views = [viewer_image(image, ai_hidden=ai_hidden) for image in images]
+    return {
+        "views": viewer_study(study, views),
+        "addresses": {
+            "annotations": reverse("diagnosis:study-annotations", args=[ANY]),
+            "annotation": reverse("diagnosis:image-annotation", args=[ANY, OTHER]),
+            "key_images": reverse("diagnosis:image-key-images", args=[ANY]),
+        },
+        "may_draw": Action.IMAGE_ANNOTATE in can,
+        "may_keep": Action.REPORT_WRITE in can,
+    }
 
 
 def viewer_study(study: Study, images: list[dict[str, Any]]) -> dict[str, Any]:
@@ -43,6 +68,7 @@ def viewer_image(image: StudyImage, *, ai_hidden: bool = False) -> dict[str, Any
         "height": image.height,
         "bits": image.bits,
         "modality": image.modality,
+        "series": image.series_instance_uid,
         "label": " ".join(filter(None, (image.laterality, image.view_position))),
         "spacing": image.pixel_spacing,
         "frames": len(image.rendition_keys),

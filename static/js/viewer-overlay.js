@@ -172,7 +172,7 @@ export class Overlay {
     if (!this.#mode) return false;
     const step = event.shiftKey ? 10 : 1;
     const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
-    if (event.key === "Escape") document.dispatchEvent(new CustomEvent("fs:edit-mode", { detail: { mode: null, findingId: null, imageId: this.pane.imageId } }));
+    if (event.key === "Escape") this.#end();
     else if (moves[event.key] && this.#edited) {
       this.#edited.box = boxDragged(this.#edited.box, null, ...moves[event.key], this.pane.size);
       this.draw();
@@ -193,6 +193,12 @@ export class Overlay {
     if (box.width < SMALLEST || box.height < SMALLEST) return;
     const detail = { findingId: this.#edited?.id ?? null, imageId: this.pane.imageId, box };
     document.dispatchEvent(new CustomEvent("fs:box-edited", { detail }));
+    if (this.#mode === "add") this.#end();
+  }
+
+  #end() {
+    const detail = { mode: null, findingId: null, imageId: this.pane.imageId };
+    document.dispatchEvent(new CustomEvent("fs:edit-mode", { detail }));
   }
 
   #point(event) {
@@ -219,7 +225,7 @@ export class Overlay {
     } else if (event.target.dataset.handle !== undefined) {
       const handle = event.target.dataset.handle === "body" ? null : Number(event.target.dataset.handle);
       this.#drag = { start, handle, box: { ...this.#edited.box } };
-    }
+    } else this.#end(); // beside the box: done
   }
 
   #move(event) {
@@ -237,8 +243,8 @@ export class Overlay {
     if (!this.#drag) return;
     event.stopPropagation();
     this.#drag = null;
-    const edited = this.#edited;
-    if (event.type === "pointerup") this.#finish(edited.box);
+    const { box } = this.#edited;
+    if (event.type === "pointerup") this.#finish(box);
     if (this.#mode === "add") this.#edited = null;
     this.draw();
   }

@@ -9,7 +9,7 @@
    viewer-findings.js and viewer-overlay.js.
    Events on the element: "viewer:ready", "viewer:failed". */
 
-import { isTyping } from "./app.js";
+import { isTyping, notify } from "./app.js";
 import { Findings } from "./viewer-findings.js";
 import { Heatmap, loadImage } from "./viewer-heatmap.js";
 import { Overlay } from "./viewer-overlay.js";
@@ -41,8 +41,27 @@ export class Viewer {
     this.findings.addEventListener("change", () => this.#aiChanged());
     this.findings.addEventListener("reveal", () => this.#reveal());
     this.findings.set(this.imageId, this.marks.boxes ?? []);
+    this.kit = { Overlay, Heatmap, notify, isTyping }; // for the diagnostic viewer, which is another bundle
     this.#listen();
     this.load(root.dataset.image);
+  }
+
+  /** Hands over to the diagnostic viewer when there is one and the browser can run it. */
+  async #handOver() {
+    const address = this.root.dataset.diagnostic;
+    if (!address) return;
+    const canRun = Boolean(document.createElement("canvas").getContext("webgl2"));
+    this.part("plain-note")?.toggleAttribute("hidden", canRun);
+    if (!canRun) return;
+    try {
+      const { mount } = await import(address);
+      this.diagnostic = await mount(this);
+    } catch (error) {
+      this.root.classList.remove("is-diagnostic");
+      this.overlay.pane = this;
+      this.part("plain-note")?.removeAttribute("hidden");
+      console.warn("The plain viewer stays:", error);
+    }
   }
 
   /* Loading ------------------------------------------------------------------------------------- */
@@ -84,7 +103,10 @@ export class Viewer {
     if (!this.isReady) {
       this.isReady = true;
       this.fit();
+      performance.mark("viewer:first-picture");
       this.root.dispatchEvent(new CustomEvent("viewer:ready", { bubbles: true }));
+      // The picture is painted before the larger script is asked for.
+      requestAnimationFrame(() => setTimeout(() => this.#handOver()));
     }
     this.#draw();
   }
@@ -144,7 +166,7 @@ export class Viewer {
   }
 
   #draw() {
-    if (!this.isReady) return;
+    if (!this.isReady || this.diagnostic) return;
     this.#keepInside();
     const { scale, x, y } = this.view;
     this.layer.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
@@ -169,6 +191,7 @@ export class Viewer {
   centre({ x, y, width, height }, frame = this.frame) {
     if (!this.isReady) return;
     this.toggleBoxes(true);
+    if (this.diagnostic) return void this.diagnostic.centreOn({ x, y, width, height }, frame);
     this.setFrame(frame);
     const { clientWidth, clientHeight } = this.stage;
     const around = Math.min(clientWidth / (width * 3), clientHeight / (height * 3));
@@ -207,6 +230,7 @@ export class Viewer {
 
   /** All of the AI's marks were switched on or off, here or by the page. */
   #aiChanged() {
+    if (this.diagnostic) return;
     this.#press("ai", this.findings.aiVisible && !this.findings.aiHidden);
     this.toggleHeatmap(this.heatmapOn);
   }
@@ -250,6 +274,7 @@ export class Viewer {
   }
 
   act(action) {
+    if (this.diagnostic && action !== "reload") return void this.diagnostic.act(action);
     const actions = {
       "zoom-in": () => this.zoom(STEP),
       "zoom-out": () => this.zoom(1 / STEP),
@@ -262,11 +287,6 @@ export class Viewer {
         this.inverted = !this.inverted;
         this.#press("invert", this.inverted);
         this.#light();
-      },
-      adjust: () => {
-        const panel = this.part("adjust");
-        panel.hidden = !panel.hidden;
-        this.root.querySelector('[data-viewer-action="adjust"]').setAttribute("aria-expanded", String(!panel.hidden));
       },
       "reset-light": () => {
         this.part("brightness").value = this.part("contrast").value = 100;
@@ -284,22 +304,25 @@ export class Viewer {
   #listen() {
     const stage = this.stage;
     this.root.addEventListener("click", (event) => {
-      const button = event.target.closest("[data-viewer-action]");
-      if (button) this.act(button.dataset.viewerAction);
+      const button = event.target.closest("[data-viewer-action], [data-viewer-opens]");
+      if (button?.dataset.viewerOpens) this.#openRow(button.dataset.viewerOpens);
+      else if (button) this.act(button.dataset.viewerAction);
     });
     this.root.addEventListener("input", (event) => {
       const data = event.target.dataset;
-      if ("viewerOpacity" in data) this.toggleHeatmap(this.heatmapOn);
+      if (this.diagnostic) this.diagnostic.input(event.target);
+      else if ("viewerOpacity" in data) this.toggleHeatmap(this.heatmapOn);
       else if ("viewerFrame" in data) this.setFrame(Number(event.target.value));
       else if ("viewerBrightness" in data || "viewerContrast" in data) this.#light();
     });
     stage.addEventListener("wheel", (event) => {
+      if (this.diagnostic) return;
       event.preventDefault();
       const lines = event.deltaMode === 1 ? 18 : 1;
       this.zoom(Math.exp(-event.deltaY * lines * 0.0016), ...this.#point(event));
     }, { passive: false });
     stage.addEventListener("dblclick", (event) => {
-      if (event.target.closest("button")) return;
+      if (this.diagnostic || event.target.closest("button")) return;
       if (this.isFitted) this.zoom(2.5, ...this.#point(event));
       else this.fit();
     });
@@ -308,7 +331,16 @@ export class Viewer {
     for (const name of ["pointerup", "pointercancel"]) {
       stage.addEventListener(name, (event) => this.#pointerUp(event));
     }
-    new ResizeObserver(() => (this.isFitted ? this.fit() : this.#draw())).observe(stage);
+    new ResizeObserver(() => (this.diagnostic ? null : this.isFitted ? this.fit() : this.#draw())).observe(stage);
+  }
+
+  /** One row of further tools at a time. */
+  #openRow(name) {
+    for (const row of this.root.querySelectorAll("[data-viewer-row]")) {
+      const isOpen = row.dataset.viewerRow === name && row.hidden;
+      row.hidden = !isOpen;
+      this.root.querySelector(`[data-viewer-opens="${row.dataset.viewerRow}"]`)?.setAttribute("aria-expanded", String(isOpen));
+    }
   }
 
   #point(event) {
@@ -317,7 +349,7 @@ export class Viewer {
   }
 
   #pointerDown(event) {
-    if (event.button > 0 || event.target.closest("button")) return;
+    if (this.diagnostic || event.button > 0 || event.target.closest("button")) return;
     this.pointers.set(event.pointerId, this.#point(event));
     // A finger on the fitted picture scrolls the page; two fingers, or any other hand, are ours.
     if (event.pointerType === "mouse" || !this.isFitted || this.pointers.size > 1) {
@@ -347,6 +379,7 @@ export class Viewer {
   }
 
   key(event) {
+    if (this.diagnostic) return void this.diagnostic.key(event);
     if (this.overlay.key(event)) return;
     const keys = {
       "+": () => this.zoom(STEP), "=": () => this.zoom(STEP), "-": () => this.zoom(1 / STEP), 0: () => this.fit(),
@@ -378,9 +411,17 @@ function current() {
 start(document);
 document.addEventListener("htmx:load", (event) => start(event.target));
 document.addEventListener("keydown", (event) => {
-  if (!event.defaultPrevented && !isTyping(event)) current()?.key(event);
+  // Cornerstone prevents the default of every key that it sees, also of those it does nothing with.
+  const isFree = !event.defaultPrevented || event.target.closest?.(".viewer-gl");
+  if (isFree && !isTyping(event)) current()?.key(event);
 });
 document.addEventListener("click", (event) => {
+  const view = event.target.closest?.("[data-viewer-view]");
+  const shows = view && !event.ctrlKey && !event.metaKey && !event.shiftKey && current()?.diagnostic;
+  if (shows) {
+    event.preventDefault();
+    shows.showView(view.dataset.viewerView);
+  }
   const button = event.target.closest?.("[data-viewer-focus]");
   const target = button && document.querySelector(button.dataset.viewerTarget ?? "[data-viewer]");
   target?.viewer?.focusMark(button.dataset.viewerFocus);

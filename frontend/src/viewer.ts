@@ -1,0 +1,325 @@
+/* The diagnostic viewer: one or two pictures beside each other, tools, keys, and what is kept of them. */
+
+import { RenderingEngine, getRenderingEngine } from "@cornerstonejs/core";
+import { Enums as ToolEnums, annotation, utilities } from "@cornerstonejs/tools";
+
+import { act, keyAction } from "./actions";
+import type { PlainViewer, StudyImage, StudyImages } from "./contract";
+import { Keeper } from "./keeping";
+import { linkedView, linkedWindow } from "./linking";
+import { TOOLS, type ToolName, activate, isTool, makeTools } from "./measures";
+import { Page } from "./page";
+import { Pane } from "./pane";
+import { snapshot } from "./snapshot";
+import { type Scale, scaleOf } from "./spacing";
+
+const ENGINE = "fs-viewer";
+const REMEMBERED = "fs-viewer-tool";
+
+export class DiagnosticViewer {
+  readonly page: Page;
+  readonly panes: Pane[] = [];
+  active: Pane;
+  tool: ToolName;
+  links = { view: true, light: false };
+  private readonly keeper: Keeper;
+  private readonly group: ReturnType<typeof makeTools>;
+  private studies = new Map<string, StudyImages>();
+  private following = false;
+  private drawingsShown = true;
+
+  constructor(readonly plain: PlainViewer) {
+    this.page = new Page(plain.root);
+    const { views } = this.page.config;
+    this.studies.set(views.study, views);
+    const engine = new RenderingEngine(ENGINE);
+    const words = { calibrated: this.page.word("calibrated"), calibration: this.page.word("calibration") };
+    this.group = makeTools((target) => this.scaleFor(target), words, this.page.locale, (kind, done, text) => {
+      void this.page.ask(kind, text).then((answer) => done(answer ?? (text === undefined ? "" : text)));
+    });
+    this.keeper = new Keeper(this.page.addresses, this.page.token, (what) => plain.kit.notify(this.page.word(what), "error"));
+    this.keeper.addEventListener("calibration", ((event: CustomEvent) => void this.calibrate(event.detail)) as EventListener);
+    this.keeper.addEventListener("change", () => this.redrawDrawings());
+    this.active = this.addPane(engine, plain.stage, plain.overlay, plain.heatmap);
+    this.tool = this.rememberedTool();
+    new ResizeObserver(() => engine.resize(true, true)).observe(plain.stage);
+    plain.findings.addEventListener("change", () => this.page.press("ai", plain.findings.aiVisible && !plain.findings.aiHidden));
+    plain.root.addEventListener("viewer:revealed", ((event: CustomEvent<{ images: StudyImage[] }>) => this.revealed(event.detail.images)) as EventListener);
+  }
+
+  async start(): Promise<void> {
+    const { views } = this.page.config;
+    const image = views.images.find((each) => each.id === this.plain.imageId) ?? views.images[0];
+    this.useTool(this.tool);
+    await this.active.show(views.images, image, this.plain.frame);
+    this.active.lookAs(this.plain);
+    this.plain.root.classList.add("is-diagnostic");
+    void this.active.showHeatmap(this.plain.heatmapOn);
+    void this.keeper.load(views.study, views.images);
+    this.plain.root.dispatchEvent(new CustomEvent("viewer:diagnostic", { bubbles: true }));
+  }
+
+  private rememberedTool(): ToolName {
+    const known = localStorage.getItem(REMEMBERED) ?? "";
+    if (known === "window" || known === "move") return known;
+    return matchMedia("(pointer: coarse)").matches ? "move" : "window";
+  }
+
+  /* Panes --------------------------------------------------------------------------------------- */
+  private addPane(engine: RenderingEngine, stage: HTMLElement, overlay: PlainViewer["overlay"], heatmap: PlainViewer["heatmap"]): Pane {
+    const pane = new Pane(engine, `fs-pane-${this.panes.length}`, stage, overlay, heatmap, this.plain.findings, (each) => this.describe(each));
+    this.panes.push(pane);
+    this.group.addViewport(pane.id, ENGINE);
+    stage.addEventListener("pointerdown", () => this.choose(pane), { capture: true });
+    stage.addEventListener("focusin", () => this.choose(pane));
+    pane.addEventListener("view", () => this.follow(pane, "view"));
+    pane.addEventListener("window", () => this.follow(pane, "light"));
+    pane.addEventListener("image", () => this.imageShown(pane));
+    this.listenForLongPress(pane);
+    return pane;
+  }
+
+  choose(pane: Pane): void {
+    this.active = pane;
+    for (const each of this.panes) each.stage.classList.toggle("is-active", each === pane && this.panes.length > 1);
+    this.page.press("invert", pane.isInverted);
+    this.markChosenView();
+  }
+
+  get isCompared(): boolean {
+    return this.panes.length > 1;
+  }
+
+  /** Puts a second picture beside the first one, or takes it away. */
+  async compare(study: StudyImages | null, image?: StudyImage): Promise<void> {
+    const engine = getRenderingEngine(ENGINE) as RenderingEngine;
+    if (!study) {
+      const second = this.panes[1];
+      if (second) {
+        this.group.removeViewports(ENGINE, second.id);
+        second.destroy();
+        second.stage.remove();
+        this.panes.pop();
+        this.choose(this.panes[0]);
+      }
+    } else if (!this.isCompared) {
+      const template = this.page.part("pane") as unknown as HTMLTemplateElement;
+      const stage = (template.content.cloneNode(true) as DocumentFragment).querySelector<HTMLElement>("[data-viewer-stage]");
+      if (!stage) return;
+      this.page.part("panes")?.append(stage);
+      const svg = stage.querySelector<SVGSVGElement>("[data-viewer-marks]") as SVGSVGElement;
+      const heatmap = new this.plain.kit.Heatmap(stage.querySelector("[data-viewer-heatmap]") as HTMLCanvasElement);
+      // The overlay is given its pane by the pane itself.
+      const blank = { ...this.panes[0], stage, imageId: "", frame: 0, size: null } as unknown as Pane;
+      const pane = this.addPane(engine, stage, new this.plain.kit.Overlay(blank, svg, this.plain.findings), heatmap);
+      new ResizeObserver(() => engine.resize(true, true)).observe(stage);
+      this.choose(pane);
+    }
+    this.plain.root.classList.toggle("is-compared", this.isCompared);
+    this.page.press("side-by-side", this.isCompared);
+    engine.resize(true, true);
+    if (study && image) {
+      await this.panes[1].show(study.images, image);
+      this.panes[1].stage.dataset.prior = String(study.study !== this.page.config.views.study);
+      void this.keeper.load(study.study, study.images);
+      for (const each of study.images) if (!this.plain.findings.has(each.id)) this.plain.findings.set(each.id, each.marks.boxes);
+      this.useTool(this.tool);
+    }
+    for (const pane of this.panes) pane.fit();
+  }
+
+  /** The study's other picture beside this one; the same one when there is no other. */
+  sideBySide(): Promise<void> {
+    const { views } = this.page.config;
+    const other = views.images.find((image) => image.id !== this.panes[0].imageId) ?? views.images[0];
+    return this.compare(this.isCompared ? null : views, other);
+  }
+
+  /** A study of the patient, chosen by its address. */
+  async compareWith(url: string): Promise<void> {
+    if (!url) return this.compare(null);
+    let study = this.studies.get(url);
+    if (!study) {
+      const answer = await fetch(url, { credentials: "same-origin" }).catch(() => null);
+      if (!answer?.ok) return this.plain.kit.notify(this.page.word("lost"), "error");
+      study = (await answer.json()) as StudyImages;
+      this.studies.set(url, study);
+    }
+    const like = study.images.find((image) => image.label && image.label === this.panes[0].item?.image.label);
+    if (study.images.length) await this.compare(study, like ?? study.images[0]);
+  }
+
+  async showView(imageId: string): Promise<void> {
+    const { views } = this.page.config;
+    const image = views.images.find((each) => each.id === imageId);
+    if (!image) return;
+    await this.active.show(views.images, image);
+    this.useTool(this.tool);
+  }
+
+  private imageShown(pane: Pane): void {
+    if (pane === this.active) this.markChosenView();
+    if (pane === this.panes[0] && pane.imageId && pane.imageId !== this.plain.imageId) {
+      this.plain.imageId = pane.imageId;
+      this.plain.root.dataset.imageId = pane.imageId;
+      document.dispatchEvent(new CustomEvent("fs:image-shown", { detail: { imageId: pane.imageId } }));
+    }
+  }
+
+  private markChosenView(): void {
+    for (const link of document.querySelectorAll<HTMLElement>("[data-viewer-view]")) {
+      if (link.dataset.viewerView === this.active?.imageId) link.setAttribute("aria-current", "true");
+      else link.removeAttribute("aria-current");
+    }
+  }
+
+  private follow(source: Pane, what: "view" | "light"): void {
+    if (this.following || !this.isCompared || !this.links[what]) return;
+    this.following = true;
+    for (const other of this.panes) {
+      if (other === source) continue;
+      if (what === "view") other.setView(linkedView(source.view(), source.stageSize(), other.stageSize()));
+      else other.setWindow(linkedWindow(source.window(), source.firstWindow(), other.firstWindow()));
+    }
+    this.following = false;
+  }
+
+  private revealed(images: StudyImage[]): void {
+    for (const fresh of images) {
+      const known = this.page.config.views.images.find((image) => image.id === fresh.id);
+      if (known) Object.assign(known, { heatmap_url: fresh.heatmap_url, marks: fresh.marks });
+    }
+  }
+
+  /* Drawing ------------------------------------------------------------------------------------- */
+  private scaleFor(target: string): Scale {
+    const id = /fs:([0-9a-f-]+)/.exec(target)?.[1] ?? "";
+    const images = [...this.studies.values()].flatMap((study) => study.images);
+    return scaleOf(images.find((image) => image.id === id)?.spacing ?? null, this.keeper.calibrations.get(id) ?? null);
+  }
+
+  scale(pane = this.active): Scale {
+    return this.scaleFor(`fs:${pane.imageId}`);
+  }
+
+  useTool(name: ToolName): void {
+    if (!this.page.config.may_draw && !["window", "move", "zoom", "magnify"].includes(name)) return;
+    this.tool = name;
+    if (name === "window" || name === "move") localStorage.setItem(REMEMBERED, name);
+    activate(this.group, name, this.panes.some((pane) => pane.stack.length > 1));
+    for (const button of this.page.root.querySelectorAll<HTMLElement>("[data-viewer-tool]")) {
+      button.setAttribute("aria-pressed", String(button.dataset.viewerTool === name));
+    }
+    this.page.root.dataset.tool = name;
+  }
+
+  private async calibrate(drawing: Parameters<Keeper["calibrated"]>[0]): Promise<void> {
+    const answer = await this.page.ask("calibration");
+    const millimetres = Number(answer);
+    if (answer && millimetres >= 1 && millimetres <= 1000) this.keeper.calibrated(drawing, millimetres);
+    else if (drawing.annotationUID) annotation.state.removeAnnotation(drawing.annotationUID);
+    this.redrawDrawings();
+  }
+
+  redrawDrawings(): void {
+    for (const drawing of annotation.state.getAllAnnotations()) drawing.invalidated = true;
+    utilities.triggerAnnotationRenderForViewportIds(this.panes.map((pane) => pane.id));
+    for (const pane of this.panes) this.describe(pane);
+  }
+
+  removeChosen(): void {
+    for (const id of annotation.selection.getAnnotationsSelected()) annotation.state.removeAnnotation(id);
+    this.redrawDrawings();
+  }
+
+  showDrawings(on = !this.drawingsShown): void {
+    this.drawingsShown = on;
+    for (const drawing of annotation.state.getAllAnnotations()) {
+      if (drawing.annotationUID) annotation.visibility.setAnnotationVisibility(drawing.annotationUID, on);
+    }
+    this.page.press("drawings", on);
+    this.redrawDrawings();
+  }
+
+  /** A finger that rests shows the magnifier until it is lifted. */
+  private listenForLongPress(pane: Pane): void {
+    pane.element.addEventListener(ToolEnums.Events.TOUCH_PRESS, ((event: CustomEvent) => {
+      const magnifier = this.group.getToolInstance(TOOLS.magnify) as { preTouchStartCallback(event: unknown): void };
+      magnifier.preTouchStartCallback({ ...event, type: ToolEnums.Events.TOUCH_START, detail: { ...event.detail, element: pane.element, currentPoints: event.detail.startPoints }, preventDefault() {} });
+    }) as EventListener);
+  }
+
+  /* Keeping ------------------------------------------------------------------------------------- */
+  async keepImage(): Promise<void> {
+    const { kit } = this.plain;
+    const body = new FormData();
+    const item = this.panes[0].item;
+    if (!item || !this.page.config.may_keep) return;
+    try {
+      body.append("file", await snapshot(this.panes.map((pane) => pane.stage)), "key-image.png");
+      const answer = await fetch(this.page.addresses.keyImages(item.image.id), {
+        method: "POST",
+        body,
+        headers: { "X-CSRFToken": this.page.token },
+        credentials: "same-origin",
+      });
+      const kept = (await answer.json()) as { id: string; url: string; detail?: string };
+      if (!answer.ok) return kit.notify(kept.detail ?? this.page.word("refused"), "error");
+      kit.notify(this.page.word("kept"), "success");
+      document.dispatchEvent(new CustomEvent("fs:key-image-kept", { detail: { ...kept, imageId: item.image.id } }));
+    } catch {
+      kit.notify(this.page.word("lost"), "error");
+    }
+  }
+
+  /* Words --------------------------------------------------------------------------------------- */
+  describe(pane: Pane): void {
+    const note = pane.stage.querySelector<HTMLElement>("[data-viewer-info]");
+    if (!note || !pane.item) return;
+    const progress = Number(pane.stage.style.getPropertyValue("--viewer-progress") || 0);
+    const depth = pane.isFull
+      ? this.page.word("depthFull", { bits: pane.item.image.bits })
+      : this.page.word(pane.stage.dataset.depth === "web" ? "depthWeb" : "depthLoading", { share: Math.round(progress * 100) });
+    const scale = this.scale(pane);
+    const unit = this.page.word({ patient: "unitPatient", calibrated: "unitCalibrated", detector: "unitDetector", unknown: "unitUnknown" }[scale.source]);
+    const frames = pane.stack.length > 1 ? `${pane.index + 1} / ${pane.stack.length}` : "";
+    const zoom = `${Math.round(pane.viewport.getZoom() * 100)} %`;
+    const { flipHorizontal, flipVertical } = pane.viewport.getCamera();
+    const mirrored = flipHorizontal !== flipVertical ? this.page.word("mirrored") : "";
+    note.textContent = [frames, mirrored, pane.lightText(), zoom, depth, unit].filter(Boolean).join(" \u00b7 ");
+    if (pane !== this.active) return;
+    const label = this.page.part("scale");
+    if (label) label.textContent = zoom;
+    const slider = this.page.part<HTMLInputElement>("frame");
+    if (slider && pane.stack.length > 1) slider.value = String(pane.index);
+    const number = this.page.part("frame-number");
+    if (number && frames) number.textContent = frames;
+  }
+
+  /* Hands --------------------------------------------------------------------------------------- */
+  act(action: string): void {
+    if (isTool(action)) this.useTool(action);
+    else act(this, action);
+  }
+
+  /** True when the key was used. */
+  key(event: KeyboardEvent): boolean {
+    if (this.panes.some((pane) => pane.overlay.key(event))) return true;
+    const action = keyAction(event, this);
+    if (!action) return false;
+    this.act(action);
+    event.preventDefault();
+    return true;
+  }
+
+  input(target: HTMLInputElement | HTMLSelectElement): void {
+    if ("viewerFrame" in target.dataset) void this.active.goTo(Number(target.value));
+    else if ("viewerOpacity" in target.dataset) for (const pane of this.panes) void pane.showHeatmap(undefined, Number(target.value) / 100);
+    else if ("viewerPrior" in target.dataset) void this.compareWith(target.value);
+    else if ("viewerLink" in target.dataset) this.links[target.dataset.viewerLink as "view" | "light"] = (target as HTMLInputElement).checked;
+  }
+
+  centreOn(box: { x: number; y: number; width: number; height: number }, frame?: number): void {
+    this.panes[0].centre(box, frame);
+  }
+}
