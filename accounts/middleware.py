@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 SIGNED_IN_KEY = "signed_in_at"
 SEEN_KEY = "seen_at"
-TOKEN_PATHS = ("/api/",)
+TOKEN_PATHS = ("/api/", "/fhir/")
 # These answer while the database does not.
 UNSCOPED_PATHS = ("/healthz", "/readyz")
 ABANDONED = "_abandoned"
@@ -101,7 +101,7 @@ def _sign_in_as_a_page(request: HttpRequest, response: HttpResponseBase) -> Http
 
 
 class ApiTokenMiddleware:
-    """Turn ``Authorization: Token …`` into a user before the clinic scope opens.
+    """Turn ``Authorization: Token …`` (or ``Bearer …``) into a user before the clinic scope opens.
 
     A request with a token never falls back to a session: a wrong token is
     anonymous, even when the browser would be signed in, and the session that
@@ -115,7 +115,7 @@ class ApiTokenMiddleware:
         """Set ``request.user`` and ``request.api_token``."""
         request.api_token = None  # type: ignore[attr-defined]
         scheme, _space, secret = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "token" and request.path.startswith(TOKEN_PATHS):
+        if scheme.lower() in {"token", "bearer"} and request.path.startswith(TOKEN_PATHS):
             self._use_token(request, secret.strip())
         return self.get_response(request)
 

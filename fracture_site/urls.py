@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
+from diagnosis.api.fhir.views import CapabilityView
 from fracture_site.health import healthz, readyz
 
 # The admin has no door of its own: its sign-in, sign-out and password pages are everybody's.
@@ -23,6 +24,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/password_change/", RedirectView.as_view(pattern_name="account_change_password")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("diagnosis.api.urls")),
+    path("fhir/R4/", include("diagnosis.api.fhir.urls")),
+    path("fhir/metadata", CapabilityView.as_view(), name="fhir-metadata"),
     path("", include("accounts.web.urls")),
     path("", include("diagnosis.web.urls")),
 ]

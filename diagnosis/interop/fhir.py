@@ -1,7 +1,7 @@
 """What a FHIR server answers around its resources: search bundles and its capabilities."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from fhir.resources.R4B.bundle import Bundle as FhirBundle
@@ -28,6 +28,9 @@ class ServedResource:
 
     kind: str
     search: Mapping[str, str]
+    documentation: Mapping[str, str] = field(default_factory=dict)
+    interactions: Sequence[str] = ("read", "search-type")
+    includes: Sequence[str] = ()
 
 
 def fhir_search_bundle(
@@ -121,9 +124,17 @@ def _entry(context: FhirContext, resource: Resource, mode: str) -> Json:
 def _served(resource: ServedResource) -> Json:
     return {
         "type": resource.kind,
-        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "interaction": [{"code": code} for code in resource.interactions],
         "versioning": "no-version",
+        "conditionalRead": "full-support",
+        "searchInclude": list(resource.includes),
         "searchParam": [
-            {"name": name, "type": kind} for name, kind in sorted(resource.search.items())
+            {
+                "name": name,
+                "type": kind,
+                "documentation": resource.documentation.get(name),
+            }
+            for name, kind in sorted(resource.search.items())
+            if "." not in name  # chains follow from the parameters
         ],
     }

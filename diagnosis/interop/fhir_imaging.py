@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 from fhir.resources.R4B.imagingstudy import ImagingStudy as FhirImagingStudy
 from fhir.resources.R4B.patient import Patient as FhirPatient
@@ -97,6 +97,7 @@ def fhir_imaging_study(
     images: Sequence[StudyImage],
     *,
     started: datetime | None = None,
+    based_on: Sequence[UUID] = (),
 ) -> FhirImagingStudy:
     """Return a study with its images, in series.
 
@@ -107,6 +108,7 @@ def fhir_imaging_study(
         study: The study.
         images: Its images in their order.
         started: When the images were taken, if that is known; the time of registration is not.
+        based_on: Ids of the orders that asked for it.
 
     Raises:
         ValueError: a row is of another clinic, or an image of another study.
@@ -129,6 +131,7 @@ def fhir_imaging_study(
                 ],
                 "subject": reference("Patient", study.patient_id),
                 "started": instant(started) if started else None,
+                "basedOn": [reference("ServiceRequest", key) for key in based_on],
                 "numberOfSeries": len(series),
                 "numberOfInstances": len(images),
                 "reasonCode": [concept(text=question)] if question else None,

@@ -37,6 +37,8 @@ _AUDIT_TYPES = {
     "report": ("110110", "Patient Record"),
     "study": ("110103", "DICOM Instances Accessed"),
     "image": ("110103", "DICOM Instances Accessed"),
+    "finding": ("110103", "DICOM Instances Accessed"),
+    "order": ("110109", "Order Record"),
 }
 _AUDIT_ACTIVITY = ("110100", "Application Activity")
 _AUDIT_ACTIONS = {
@@ -46,6 +48,7 @@ _AUDIT_ACTIONS = {
     "open": "R",
     "view": "R",
     "list": "R",
+    "cancel": "U",
     "update": "U",
     "move": "U",
     "merge": "U",
@@ -57,6 +60,9 @@ _SERVED_TARGETS = {
     "diagnosis.patient": "Patient",
     "diagnosis.study": "ImagingStudy",
     "diagnosis.report": "DiagnosticReport",
+    "diagnosis.order": "ServiceRequest",
+    "diagnosis.analysis": "Observation",
+    "diagnosis.finding": "Observation",
     "diagnosis.modelversion": "Device",
 }
 

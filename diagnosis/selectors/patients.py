@@ -27,3 +27,9 @@ def patient_get(*, user: User, pk: UUID | str) -> Patient:
     """Return one patient, also a merged one: its page points to ``merged_into``."""
     patients = Patient.objects.for_user(user).select_related("merged_into").defer("search")
     return get_or_404(patients, pk)
+
+
+def patient_by_record_number(*, user: User, record_number: str) -> Patient | None:
+    """Return the patient with exactly this record number, also a merged one."""
+    patients = Patient.objects.for_user(user).select_related("merged_into").defer("search")
+    return patients.filter(record_number=record_number).first()

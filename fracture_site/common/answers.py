@@ -1,14 +1,17 @@
-"""How a refusal is told: a page to a person, ``{"code", "detail"}`` to a program."""
+"""How a refusal is told: a page to a person, JSON to a program in the form that it speaks."""
+
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template import loader
 
-API_PREFIX = "/api/"
+FHIR_PREFIX = "/fhir/"
+API_PREFIXES = ("/api/", FHIR_PREFIX)
 
 
 def is_api(request: HttpRequest) -> bool:
     """Return whether the caller is a program that expects JSON."""
-    return request.path.startswith(API_PREFIX)
+    return request.path.startswith(API_PREFIXES)
 
 
 def error_response(
@@ -18,7 +21,22 @@ def error_response(
 
     ``bare`` prefers the page that is made for the status over the one that shows ``detail``.
     """
+    if request.path.startswith(FHIR_PREFIX):
+        kind = "transient" if status >= 500 else "processing"
+        body = operation_outcome(kind, code, detail)
+        return JsonResponse(body, status=status, content_type="application/fhir+json")
     if is_api(request):
         return JsonResponse({"code": code, "detail": detail}, status=status)
     page = loader.select_template([f"{status}.html", "error.html"] if bare else ["error.html"])
     return HttpResponse(page.render({"code": code, "detail": detail}), status=status)
+
+
+def operation_outcome(kind: str, code: str, detail: str) -> dict[str, Any]:
+    """Return an error in FHIR: ``kind`` is an issue type of FHIR, ``code`` our stable one."""
+    issue = {
+        "severity": "error",
+        "code": kind,
+        "details": {"coding": [{"code": code}], "text": str(detail)},
+        "diagnostics": str(detail),
+    }
+    return {"resourceType": "OperationOutcome", "issue": [issue]}

@@ -1,0 +1,1 @@
+"""FHIR R4: read and search for most resources, orders in."""
