@@ -32,6 +32,7 @@ PUBLIC = {
     "docs",
     "redoc",
     "report-verify",
+    "fhir-metadata",
 }
 # Signed in is enough: a person's own account, and the site's administration for staff.
 OWN_ACCOUNT = re.compile(r"^/(accounts|admin)/")
