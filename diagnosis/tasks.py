@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from diagnosis.jobs import Claim, wake_workers
 from diagnosis.models import Delivery, ShadowRun
+from diagnosis.services.alerts import alerts_sweep
 from diagnosis.services.analysis_runs import (
     NoActiveModelError,
     analyses_sweep,
@@ -190,6 +191,7 @@ def sweep_jobs() -> None:
     """Wake workers for what waits too long, end what used up its attempts."""
     analyses_sweep()
     deliveries_sweep()
+    alerts_sweep()
 
 
 @shared_task(name="diagnosis.tasks.expire_idempotency", **_HOUSEKEEPING)  # type: ignore[untyped-decorator]

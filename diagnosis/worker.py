@@ -17,6 +17,7 @@ from django.db import DatabaseError, connection
 
 from accounts.checks import refuse_unbound_role
 from diagnosis.inference import ModelArtifactError
+from diagnosis.services.alerts import alerts_sweep
 from diagnosis.services.analysis_runs import analyses_sweep, models_ready
 from diagnosis.services.delivery_runs import deliveries_sweep
 from diagnosis.services.model_stages import shipped_sync
@@ -90,6 +91,7 @@ def _sweep_for_ever() -> None:
             analyses_sweep()
             deliveries_sweep()
             shadows_sweep()
+            alerts_sweep()
         except DatabaseError as error:
             logger.warning("no sweep", extra={"code": type(error).__name__})
         except Exception:

@@ -1,6 +1,7 @@
 """Typed factories: valid by default, states as traits, the clinic derived from the parent."""
 
 import hashlib
+from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -12,6 +13,8 @@ from accounts.models import ApiToken, Clinic, Membership, Role, User
 from accounts.selectors import secret_hash
 from accounts.tenancy import clinic_scope
 from diagnosis.models import (
+    Alert,
+    AlertRecipient,
     Analysis,
     Annotation,
     Content,
@@ -28,10 +31,12 @@ from diagnosis.models import (
     Report,
     ReportVersion,
     ShadowRun,
+    ShareComment,
     Study,
     StudyClaim,
     StudyImage,
     StudyKeyImage,
+    StudyShare,
 )
 
 T = TypeVar("T")
@@ -143,6 +148,45 @@ class StudyImageFactory(ClinicOwnedFactory[StudyImage]):
     width = 400
     height = 500
     bits = 8
+
+
+class AlertFactory(ClinicOwnedFactory[Alert]):
+    class Meta:
+        model = Alert
+
+    study = factory.SubFactory(StudyFactory)
+    clinic = factory.SelfAttribute("study.clinic")
+
+
+class AlertRecipientFactory(ClinicOwnedFactory[AlertRecipient]):
+    class Meta:
+        model = AlertRecipient
+
+    alert = factory.SubFactory(AlertFactory)
+    clinic = factory.SelfAttribute("alert.clinic")
+    user = factory.SubFactory(UserFactory)
+    level = 0
+
+
+class StudyShareFactory(ClinicOwnedFactory[StudyShare]):
+    class Meta:
+        model = StudyShare
+
+    study = factory.SubFactory(StudyFactory)
+    clinic = factory.SelfAttribute("study.clinic")
+    created_by = factory.SubFactory(UserFactory)
+    token_hash = factory.LazyFunction(lambda: secret_hash(uuid4().hex))
+    expires_at = factory.LazyFunction(lambda: timezone.now() + timedelta(days=7))
+
+
+class ShareCommentFactory(ClinicOwnedFactory[ShareComment]):
+    class Meta:
+        model = ShareComment
+
+    share = factory.SubFactory(StudyShareFactory)
+    clinic = factory.SelfAttribute("share.clinic")
+    author_name = "Dr. Elsewhere"
+    text = "No fracture."
 
 
 class StudyClaimFactory(ClinicOwnedFactory[StudyClaim]):

@@ -10,7 +10,7 @@ from django_filters.fields import IsoDateTimeField
 
 from accounts.models import AuditEvent
 from diagnosis.api.fields import PRIORITY_NAMES
-from diagnosis.models import Patient, Priority, Report, Study, Verdict
+from diagnosis.models import Alert, Patient, Priority, Report, Study, Verdict
 
 _SEARCH = "Words that begin a name, the record number or the birth date."
 
@@ -78,6 +78,21 @@ class StudyFilter(_CreatedFilter):
 
     class Meta:
         model = Study
+        fields: list[str] = []
+
+
+class AlertFilter(_CreatedFilter):
+    """Critical results that wait for an answer, or those that have one."""
+
+    acknowledged = django_filters.BooleanFilter(
+        field_name="acknowledged_at",
+        lookup_expr="isnull",
+        exclude=True,
+        label="Whether somebody has answered.",
+    )
+
+    class Meta:
+        model = Alert
         fields: list[str] = []
 
 

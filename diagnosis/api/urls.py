@@ -5,6 +5,7 @@ from typing import Any
 from django.urls import URLPattern, URLResolver, path, re_path
 from rest_framework.routers import SimpleRouter
 
+from diagnosis.api.views.alerts import AlertViewSet
 from diagnosis.api.views.documentation import DocsView, SchemaView
 from diagnosis.api.views.findings import FindingViewSet, StudyFindingsViewSet
 from diagnosis.api.views.images import ImageViewSet
@@ -25,6 +26,7 @@ router.register("patients", PatientViewSet, basename="patient")
 router.register("studies", StudyViewSet, basename="study")
 router.register("images", ImageViewSet, basename="image")
 router.register("findings", FindingViewSet, basename="finding")
+router.register("alerts", AlertViewSet, basename="alert")
 router.register("reports", ReportViewSet, basename="report")
 router.register("models", ModelVersionViewSet, basename="model")
 router.register("audit-events", AuditEventViewSet, basename="audit-event")

@@ -1,5 +1,6 @@
 """The clinical tables; every one carries its clinic."""
 
+from diagnosis.models.alerts import Alert, AlertRecipient
 from diagnosis.models.analyses import Analysis, Finding
 from diagnosis.models.annotations import Annotation, StudyKeyImage
 from diagnosis.models.base import ClinicOwnedModel, ClinicOwnedQuerySet, Job, Priority
@@ -13,10 +14,13 @@ from diagnosis.models.orders import Order
 from diagnosis.models.patients import Patient
 from diagnosis.models.reports import Report, ReportVersion
 from diagnosis.models.shadow_runs import ShadowRun
+from diagnosis.models.shares import ShareComment, StudyShare
 from diagnosis.models.studies import Study, StudyImage, Verdict
 from diagnosis.models.worklist import ClinicRules, SavedFilter, StudyClaim
 
 __all__ = [
+    "Alert",
+    "AlertRecipient",
     "Analysis",
     "Annotation",
     "ClinicOwnedModel",
@@ -42,9 +46,11 @@ __all__ = [
     "ReportVersion",
     "SavedFilter",
     "ShadowRun",
+    "ShareComment",
     "Study",
     "StudyClaim",
     "StudyImage",
     "StudyKeyImage",
+    "StudyShare",
     "Verdict",
 ]

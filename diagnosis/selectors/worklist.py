@@ -27,7 +27,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
-from diagnosis.models import Report, ReportVersion, Study, StudyClaim
+from diagnosis.models import ReportVersion, Study, StudyClaim
 from diagnosis.models.search import search_matches
 from diagnosis.models.studies import WAITING_FOR_READER
 from diagnosis.models.worklist import claim_in_force
@@ -216,9 +216,10 @@ def _tab(user: User, tab: str) -> QuerySet[Study]:
     drafts = ReportVersion.objects.for_user(user).filter(status=ReportVersion.Status.DRAFT)
     match tab:
         case WorklistTab.UNREAD:
-            # The first condition is the one of the index ``study_unread``, word for word.
-            reported = Exists(Report.objects.filter(study=OuterRef("pk")))
-            return studies.filter(_WAITS).filter(Q(new_image_after_report=True) | ~reported)
+            # The first condition is the one of the index ``study_unread``, word for word. A study
+            # that has a report and is not signed has a draft; of drafts there are few.
+            drafted = Exists(drafts.filter(report__study=OuterRef("pk")))
+            return studies.filter(_WAITS).filter(Q(new_image_after_report=True) | ~drafted)
         case WorklistTab.MINE:
             own = drafts.filter(author_id=user.pk).values("report__study")
             held = StudyClaim.objects.for_user(user).filter(claim_in_force(), doctor_id=user.pk)

@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import Prefetch
 
 from diagnosis.models import Analysis, Finding, ReportVersion, Study, StudyImage
+from diagnosis.services.alerts import alert_consider
 from diagnosis.services.claims import claims_drop
 from diagnosis.services.study_aggregation import (
     RESULT_VERSION,
@@ -49,6 +50,7 @@ def study_refresh(*, study_id: UUID) -> Study:
         study.save(update_fields=[*changed, "updated_at"])
     if "status" in changed and study.status == Study.Status.REPORTED:
         claims_drop(study)
+    alert_consider(study)
     return study
 
 

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods
 
 from diagnosis.models import Study
 from diagnosis.selectors import study_get
+from diagnosis.selectors.alerts import alert_of_study
 from diagnosis.selectors.pages import report_versions
 from diagnosis.selectors.rules import rules_get, study_waiting
 from diagnosis.selectors.studies import study_images
@@ -46,6 +47,7 @@ def study_head(request: MemberRequest, study: Study) -> dict[str, Any]:
         "waiting": study_waiting(study, rules, now=timezone.now()),
         "rank": rank_words(study),
         "study_warnings": warning_sentences(warnings),
+        "alert": alert_of_study(user=user, study=study),
         **_claim(request, study),
     }
 

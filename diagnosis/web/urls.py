@@ -3,12 +3,16 @@
 from django.urls import path
 
 from diagnosis.web import (
+    alerts,
     annotations,
     findings,
     images,
     patients,
     reports,
+    rules,
     searches,
+    shared,
+    shares,
     studies,
     study_head,
     viewer,
@@ -36,6 +40,21 @@ urlpatterns = [
     path("patients/<uuid:pk>/unmerge/", patients.patient_unmerge_action, name="patient-unmerge"),
     path("studies/new/", studies.study_create_page, name="study-create"),
     path("studies/<uuid:pk>/", studies.study_page, name="study-detail"),
+    path("alerts/", alerts.alert_list_page, name="alert-list"),
+    path("alerts/bell/", alerts.alert_bell, name="alert-bell"),
+    path(
+        "alerts/<uuid:pk>/acknowledge/", alerts.alert_acknowledge_action, name="alert-acknowledge"
+    ),
+    path("clinic/rules/", rules.rules_page, name="clinic-rules"),
+    path("studies/<uuid:pk>/shares/", shares.share_page, name="study-shares"),
+    path("shares/<uuid:pk>/revoke/", shares.share_revoke_action, name="share-revoke"),
+    path("second-opinion/<str:secret>/", shared.shared_open, name="shared-open"),
+    path("second-opinion/study/<uuid:pk>/", shared.shared_study, name="shared-study"),
+    path(
+        "second-opinion/study/<uuid:pk>/images/<int:number>/",
+        shared.shared_image,
+        name="shared-image",
+    ),
     path("studies/<uuid:pk>/claim/", study_head.study_claim, name="study-claim"),
     path("studies/<uuid:pk>/edit/", studies.study_edit_page, name="study-edit"),
     path("studies/<uuid:pk>/status/", studies.study_status, name="study-status"),

@@ -185,6 +185,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "studies", "description": "Requests for an examination; images go to them."},
         {"name": "images", "description": "Radiographs: data, results, bytes."},
         {"name": "findings", "description": "Marked places and the doctors' decisions about them."},
+        {"name": "alerts", "description": "Critical results that somebody must acknowledge."},
         {"name": "reports", "description": "Drafts, signatures, amendments, PDFs."},
         {"name": "models", "description": "The AI models that make results."},
         {"name": "me", "description": "The caller."},

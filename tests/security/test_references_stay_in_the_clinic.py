@@ -8,8 +8,9 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import ForeignKey
 
 from accounts.tenancy import clinic_scope
-from diagnosis.models import ClinicOwnedModel, FindingReview, ReportVersion, Study
+from diagnosis.models import AlertRecipient, ClinicOwnedModel, FindingReview, ReportVersion, Study
 from tests.factories import (
+    AlertRecipientFactory,
     AnnotationFactory,
     DeliveryFactory,
     FindingFactory,
@@ -19,6 +20,7 @@ from tests.factories import (
     PatientFactory,
     ReportVersionFactory,
     ShadowRunFactory,
+    ShareCommentFactory,
     StudyClaimFactory,
     StudyFactory,
     StudyImageFactory,
@@ -46,6 +48,8 @@ def clinic_with_a_row_in_every_table():
     StudyKeyImageFactory(image=finding.analysis.image)
     StudyClaimFactory(study=study)
     ShadowRunFactory(analysis=finding.analysis)
+    AlertRecipientFactory(alert__study=study)
+    ShareCommentFactory(share__study=study)
     return study.clinic_id
 
 
@@ -71,7 +75,8 @@ def test_all_edges_are_known():
         "Order.study", "Hl7Message.sender",
         "Delivery.destination", "Delivery.study",
         "Annotation.image", "StudyKeyImage.image",
-        "StudyClaim.study",
+        "StudyClaim.study", "Alert.study", "AlertRecipient.alert", "StudyShare.study",
+        "ShareComment.share",
     }  # fmt: skip
 
 
@@ -82,6 +87,7 @@ def test_a_row_cannot_point_to_another_clinic_not_even_for_the_application_role(
     with clinic_scope(foreign):
         # Rules about numbers of rows would refuse first.
         ReportVersion.objects.all().delete()
+        AlertRecipient.objects.all().delete()
         if field.unique:
             model._base_manager.all().delete()
         target = field.related_model._base_manager.get().pk

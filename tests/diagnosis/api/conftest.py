@@ -16,6 +16,7 @@ from diagnosis.services.report_basis import report_basis
 from diagnosis.services.study_results import study_refresh
 from diagnosis.storage import object_put
 from tests.factories import (
+    AlertFactory,
     AnalysisFactory,
     ApiTokenFactory,
     ClinicFactory,
@@ -133,6 +134,7 @@ def world_of(clinic, author) -> SimpleNamespace:
     )
     finding = FindingFactory(analysis=analysis)
     report = ReportFactory(study=study)
+    alert = AlertFactory(study=study)
     version = ReportVersionFactory(report=report, author=author)
     with clinic_scope(clinic.pk):
         study_refresh(study_id=study.pk)
@@ -145,6 +147,7 @@ def world_of(clinic, author) -> SimpleNamespace:
         image=image,
         analysis=analysis,
         finding=finding,
+        alert=alert,
         report=report,
         version=version,
     )

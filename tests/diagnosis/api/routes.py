@@ -65,6 +65,7 @@ def body(route: Route, world: Any) -> dict[str, Any]:
         "post study-claim": {},
         "post study-release": {},
         "post study-assign": {"doctor": None},
+        "post alert-acknowledge": {},
         "post image-move": {"study": str(world.study.pk)},
         "post study-findings": {"image": str(world.image.pk), "box": [5, 5, 50, 50]},
         "patch finding-detail": {"bone": "radius"},

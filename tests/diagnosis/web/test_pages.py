@@ -9,7 +9,12 @@ from PIL import Image
 
 from accounts.models import AuditEvent, Role
 from accounts.tenancy import clinic_scope
-from diagnosis.models import Patient, ReportVersion, Study, StudyImage
+from diagnosis.models import (
+    Patient,
+    ReportVersion,
+    Study,
+    StudyImage,
+)
 from diagnosis.services.study_results import study_refresh
 from diagnosis.storage import object_put
 from tests.factories import (
@@ -81,6 +86,7 @@ def routes(image: StudyImage, report) -> list[tuple[str, str]]:
         reverse("diagnosis:patient-unmerge", args=[patient]),
         reverse("diagnosis:study-upload", args=[study]),
         reverse("diagnosis:study-claim", args=[study]),
+        reverse("diagnosis:study-shares", args=[study]),
         reverse("diagnosis:study-reanalyse", args=[study]),
         reverse("diagnosis:study-move", args=[study]),
         reverse("diagnosis:report-create", args=[study]),

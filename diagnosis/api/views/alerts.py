@@ -1,0 +1,51 @@
+"""Critical results: what waits for an answer, and answering."""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+from rest_framework import mixins
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from diagnosis.api.base import ClinicViewSet
+from diagnosis.api.filters import AlertFilter
+from diagnosis.api.schema import operation
+from diagnosis.api.serializers.alerts import AlertSerializer
+from diagnosis.models import Alert
+from diagnosis.selectors.alerts import alert_get, alert_list
+from diagnosis.services.alerts import alert_acknowledge
+
+
+class AlertViewSet(mixins.ListModelMixin, ClinicViewSet[Alert]):
+    """The clinic's critical results."""
+
+    queryset = Alert.objects.none()
+    serializer_class = AlertSerializer
+    filterset_class = AlertFilter
+
+    def get_queryset(self) -> QuerySet[Alert]:
+        """Rows of the caller's clinic."""
+        return alert_list(user=self.actor)
+
+    @operation(
+        "List critical results",
+        "Newest first; `acknowledged=false` for those that wait for an answer.",
+        responses={200: AlertSerializer(many=True)},
+        errors=("invalid",),
+    )
+    def list(self, request: Request) -> Response:
+        """Return a page."""
+        return super().list(request)
+
+    @operation(
+        "Acknowledge a critical result",
+        "Records that the caller knows of it and sees to it; the first answer counts.",
+        responses={200: AlertSerializer},
+        errors=("not_found", "idempotency_key_reused"),
+    )
+    @action(detail=True, methods=["post"])
+    def acknowledge(self, _request: Request, pk: UUID) -> Response:
+        """Answer."""
+        alert_acknowledge(actor=self.actor, alert=alert_get(user=self.actor, pk=pk))
+        return Response(AlertSerializer(alert_get(user=self.actor, pk=pk)).data)
