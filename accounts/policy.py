@@ -37,6 +37,8 @@ class Action(StrEnum):
     CLINIC_SETTINGS = "clinic.settings"
     TOKEN_MANAGE = "token.manage"  # noqa: S105 - a name, no secret
     AUDIT_VIEW = "audit.view"
+    MODEL_VIEW = "model.view"
+    TRAINING_EXPORT = "training.export"
     DESTINATION_MANAGE = "destination.manage"
     DELIVERY_SEND = "delivery.send"
 
@@ -78,6 +80,8 @@ ALLOWED: Mapping[Role, frozenset[Action]] = {
         Action.AUDIT_VIEW,
         Action.DESTINATION_MANAGE,
         Action.DELIVERY_SEND,
+        Action.MODEL_VIEW,
+        Action.TRAINING_EXPORT,
     },
 }
 

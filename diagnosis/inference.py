@@ -15,6 +15,7 @@ from django.conf import settings
 from PIL import Image
 
 from ml.contracts import FindingPrediction, ModelArtifactError, ModelInfo, Prediction, Predictor
+from ml.decoding import decode_image
 from ml.manifest import MANIFEST_NAME, read_manifest
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "refusal",
     "shipped_folder",
     "shipped_model",
+    "training_picture",
 ]
 
 
@@ -120,6 +122,29 @@ def analyse(data: bytes, *, folder: Path) -> AnalysisOutcome:
         ModelArtifactError: this process cannot use the model.
     """
     return _outcome(get_predictor(folder).predict(data))
+
+
+def training_picture(data: bytes, *, longest_side: int) -> tuple[bytes, float]:
+    """Return an encoded image as an 8-bit grey PNG without any header, and how much it shrank.
+
+    Args:
+        data: PNG, JPEG, TIFF or DICOM; its first frame is taken.
+        longest_side: larger pictures are reduced to it; smaller ones stay as they are.
+
+    Raises:
+        UnreadableImageError: the bytes cannot be decoded.
+    """
+    pixels = np.asarray(decode_image(data).frames[0])
+    if pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    scale = min(1.0, longest_side / max(pixels.shape))
+    picture = Image.fromarray(pixels)
+    if scale < 1.0:
+        size = (round(picture.width * scale), round(picture.height * scale))
+        picture = picture.resize(size, Image.Resampling.BOX, reducing_gap=3.0)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue(), scale
 
 
 def refusal(model: ModelIdentity, reason: str) -> AnalysisOutcome:

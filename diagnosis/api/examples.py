@@ -166,6 +166,7 @@ IMAGE: dict[str, Any] = {
     "analysis": ANALYSIS,
     "result": {
         "analysis": ANALYSIS_ID,
+        "recalled": False,
         "verdict": "definite",
         "probability": 0.94,
         "region": "hand_arm",
@@ -187,6 +188,7 @@ IMAGE: dict[str, Any] = {
 STUDY: dict[str, Any] = {
     **STUDY_SUMMARY,
     "report": REPORT_ID,
+    "recalled": False,
     "assigned_to": None,
     "claim": {
         "doctor": DOCTOR_ID,
@@ -238,6 +240,7 @@ REPORT: dict[str, Any] = {
     "verification_hash": SHA256,
     "created_at": AT,
     "updated_at": AT,
+    "recalled": False,
     "versions": [VERSION],
 }
 
@@ -247,7 +250,13 @@ MODEL: dict[str, Any] = {
     "preprocessing_version": "1",
     "calibration_id": "platt-1",
     "thresholds": THRESHOLDS,
+    "stage": "active",
     "is_active": True,
+    "is_recalled": False,
+    "modalities": ["CR", "DX", "photo"],
+    "body_regions": [],
+    "age_min": None,
+    "age_max": None,
     "created_at": AT,
 }
 ME: dict[str, Any] = {
@@ -282,8 +291,5 @@ AUDIT_EVENT: dict[str, Any] = {
 }
 
 REPORT_ROW: dict[str, Any] = {
-    key: value
-    for key, value in REPORT.items()
-    if key
-    not in {"technique", "comparison", "findings", "impression", "recommendation", "versions"}
+    key: value for key, value in REPORT.items() if key not in {*TEXTS, "recalled", "versions"}
 }

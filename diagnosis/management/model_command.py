@@ -42,6 +42,7 @@ def refusals_as_text() -> Iterator[None]:
     try:
         yield
     except DomainError as error:
-        raise CommandError(f"{error.code}: {error.detail or 'refused'}") from error
+        why = f" ({error.extra['why']})" if "why" in error.extra else ""
+        raise CommandError(f"{error.code}: {error.detail or 'refused'}{why}") from error
     except OSError as error:
         raise CommandError("storage: the object storage does not answer. Try again.") from error

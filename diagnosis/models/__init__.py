@@ -12,10 +12,12 @@ from diagnosis.models.job_overview import JobOverview
 from diagnosis.models.model_versions import ModelChange, ModelVersion
 from diagnosis.models.orders import Order
 from diagnosis.models.patients import Patient
+from diagnosis.models.recall_notices import RecallNotice
 from diagnosis.models.reports import Report, ReportVersion
 from diagnosis.models.shadow_runs import ShadowRun
 from diagnosis.models.shares import ShareComment, StudyShare
 from diagnosis.models.studies import Study, StudyImage, Verdict
+from diagnosis.models.training_consents import TrainingConsent
 from diagnosis.models.worklist import ClinicRules, SavedFilter, StudyClaim
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "Order",
     "Patient",
     "Priority",
+    "RecallNotice",
     "Report",
     "ReportVersion",
     "SavedFilter",
@@ -52,5 +55,6 @@ __all__ = [
     "StudyImage",
     "StudyKeyImage",
     "StudyShare",
+    "TrainingConsent",
     "Verdict",
 ]

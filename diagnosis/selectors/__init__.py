@@ -4,9 +4,9 @@ Each function returns rows of the current clinic only (``for_user``). The ones
 named ``*_get`` raise ``Http404`` for a foreign and for a missing row alike.
 """
 
+from diagnosis.selectors.model_versions import model_version_list
 from diagnosis.selectors.patients import patient_get, patient_list
 from diagnosis.selectors.reports import (
-    model_version_list,
     report_get,
     report_list,
     report_version_get,

@@ -1,12 +1,12 @@
-"""Reads of reports and of the registered models."""
+"""Reads of reports."""
 
 from uuid import UUID
 
-from django.db.models import Case, Prefetch, QuerySet, When
+from django.db.models import Prefetch, QuerySet
 from django.http import Http404
 
 from accounts.models import User
-from diagnosis.models import ModelVersion, Report, ReportVersion
+from diagnosis.models import Report, ReportVersion
 from diagnosis.selectors.lookup import get_or_404
 
 
@@ -33,17 +33,6 @@ def report_version_get(*, user: User, report: Report, number: int | None = None)
     if version is None:
         raise Http404
     return version
-
-
-def active_first() -> Case:
-    """Return the order of stages on lists: active, shadow, the rest."""
-    stages = ModelVersion.Stage
-    return Case(When(stage=stages.ACTIVE, then=0), When(stage=stages.SHADOW, then=1), default=2)
-
-
-def model_version_list() -> QuerySet[ModelVersion]:
-    """Return all registered models, the active one first; they hold nothing of a patient."""
-    return ModelVersion.objects.order_by(active_first(), "-created_at", "id")
 
 
 def _versions(user: User) -> QuerySet[ReportVersion]:

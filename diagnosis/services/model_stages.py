@@ -6,34 +6,28 @@ versions with every image: a change acts on the next one, without restart.
 """
 
 from collections.abc import Sequence
-from typing import Final
 
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from accounts.audit import audit_record
 from accounts.models import User
 from diagnosis.models import ModelChange, ModelVersion
+from diagnosis.selectors.model_versions import rollback_candidate
 from diagnosis.services.model_coverage import coverage_of
 from diagnosis.services.model_files import model_files_stored
+from diagnosis.services.model_registry import (
+    found,
+    locked,
+    move,
+    reason_of,
+    record,
+    require_operator,
+)
 from diagnosis.services.model_versions import shipped_register
 from fracture_site.common.errors import ConflictError, DomainError, RefusedInputError
 
-RIGHT: Final = "diagnosis.change_modelversion"
-REASON_MAX: Final = 500
 Stage = ModelVersion.Stage
 Kind = ModelChange.Kind
-
-
-def may_operate(user: User) -> bool:
-    """Tell whether the person may change models: staff of the site with that right."""
-    return user.is_active and user.is_staff and user.has_perm(RIGHT)
-
-
-def model_revision() -> int:
-    """Return the number of the newest change, 0 before the first."""
-    return ModelChange.objects.values_list("pk", flat=True).first() or 0
 
 
 @transaction.atomic
@@ -60,10 +54,10 @@ def model_activate(
         RefusedInputError: ``reason_required``, ``model_artifact_missing``.
         PermissionDenied: ``actor`` may not change models.
     """
-    _require(actor)
-    reason = _reason(reason)
-    rows = _locked(revision)
-    row = _find(version, rows)
+    require_operator(actor)
+    reason = reason_of(reason)
+    rows = locked(revision)
+    row = found(version, rows)
     others = [other for other in rows if other.pk != row.pk]
     if row.is_active:
         raise ConflictError("model_is_active", _("This version is active already."))
@@ -74,9 +68,9 @@ def model_activate(
         raise _overlaps(foreign)
     same_name = [other for other in others if other.is_active and other.name == row.name]
     replaced = list({other.pk: other for other in (*rivals, *same_name)}.values())
-    _move(replaced, Stage.REGISTERED)
-    _move([row], Stage.ACTIVE)
-    _log(actor, row, Kind.ACTIVATE, reason, replaced=[other.pk for other in replaced])
+    move(replaced, Stage.REGISTERED)
+    move([row], Stage.ACTIVE)
+    record(actor, row, Kind.ACTIVATE, reason, replaced=[other.pk for other in replaced])
     return row
 
 
@@ -92,9 +86,9 @@ def model_rollback(
         RefusedInputError: ``reason_required``, ``model_artifact_missing``.
         PermissionDenied: ``actor`` may not change models.
     """
-    _require(actor)
-    reason = _reason(reason)
-    rows = _locked(revision)
+    require_operator(actor)
+    reason = reason_of(reason)
+    rows = locked(revision)
     change = rollback_candidate()
     by_id = {row.pk: row for row in rows}
     leaving = by_id[change.model_version_id] if change else None
@@ -109,9 +103,9 @@ def model_rollback(
     in_the_way = [s for s in staying if any(_overlap(s, row) for row in back)]
     if in_the_way:
         raise _overlaps(in_the_way)
-    _move([leaving], Stage.REGISTERED)
-    _move(back, Stage.ACTIVE)
-    _log(actor, leaving, Kind.ROLLBACK, reason, replaced=change.replaced, undoes=change)
+    move([leaving], Stage.REGISTERED)
+    move(back, Stage.ACTIVE)
+    record(actor, leaving, Kind.ROLLBACK, reason, replaced=change.replaced, undoes=change)
     return back
 
 
@@ -127,17 +121,17 @@ def model_shadow(
         RefusedInputError: ``reason_required``, ``model_artifact_missing``.
         PermissionDenied: ``actor`` may not change models.
     """
-    _require(actor)
-    reason = _reason(reason)
-    row = _find(version, _locked(revision))
+    require_operator(actor)
+    reason = reason_of(reason)
+    row = found(version, locked(revision))
     if row.is_active:
         raise ConflictError("model_is_active", _("This version is active already."))
     if (row.stage == Stage.SHADOW) == on:
         raise ConflictError("model_stage_unchanged", _("Nothing to change."))
     if on:
         _require_usable(row)
-    _move([row], Stage.SHADOW if on else Stage.REGISTERED)
-    _log(actor, row, Kind.SHADOW if on else Kind.UNSHADOW, reason)
+    move([row], Stage.SHADOW if on else Stage.REGISTERED)
+    record(actor, row, Kind.SHADOW if on else Kind.UNSHADOW, reason)
     return row
 
 
@@ -154,60 +148,19 @@ def shipped_sync(*, activate: bool = False) -> ModelVersion:
         OSError: storage does not answer.
     """
     row = shipped_register()
-    rows = _locked(None)
-    row = _find(row, rows)
+    rows = locked(None)
+    row = found(row, rows)
     # Rows of before files were stored name weights that no worker can fetch any more.
-    usable = any(found.is_active and model_files_stored(found) for found in rows)
+    usable = any(other.is_active and model_files_stored(other) for other in rows)
     if not row.is_active and not row.is_recalled and (activate or not usable):
         model_activate(actor=None, version=row, reason="comes with the software", replace=True)
         row.refresh_from_db()
     return row
 
 
-def rollback_candidate() -> ModelChange | None:
-    """Return the newest activation that is not undone: the one that a roll-back undoes."""
-    return (
-        ModelChange.objects.filter(kind=Kind.ACTIVATE, undone_by__isnull=True)
-        .select_related("model_version")
-        .order_by("-pk")
-        .first()
-    )
-
-
 def _in_use(row: ModelVersion) -> bool:
     """A recall takes a version out of use; what it had replaced may still come back."""
     return row.is_active or row.is_recalled
-
-
-def _require(actor: User | None) -> None:
-    if actor is not None and not may_operate(actor):
-        raise PermissionDenied
-
-
-def _reason(text: str) -> str:
-    text = " ".join(text.split())
-    if not text:
-        raise RefusedInputError("reason_required", _("Say why, for the log."))
-    return text[:REASON_MAX]
-
-
-def _locked(revision: int | None) -> list[ModelVersion]:
-    """Lock all versions and return them.
-
-    Raises:
-        ConflictError: ``model_registry_changed``.
-    """
-    rows = list(ModelVersion.objects.select_for_update().order_by("pk"))
-    if revision is not None and revision != model_revision():
-        raise ConflictError(
-            "model_registry_changed",
-            _("Somebody changed the models meanwhile. Look at the page again, then decide."),
-        )
-    return rows
-
-
-def _find(version: ModelVersion, rows: Sequence[ModelVersion]) -> ModelVersion:
-    return next(row for row in rows if row.pk == version.pk)
 
 
 def _require_usable(row: ModelVersion) -> None:
@@ -230,36 +183,4 @@ def _overlaps(versions: Sequence[ModelVersion]) -> DomainError:
         _("%(names)s reads the same images. Replace it, or narrow the coverage.")
         % {"names": names},
         extra={"versions": [str(version.pk) for version in versions]},
-    )
-
-
-def _move(rows: Sequence[ModelVersion], stage: str) -> None:
-    ModelVersion.objects.filter(pk__in=[row.pk for row in rows]).update(stage=stage)
-    for row in rows:
-        row.stage = stage
-
-
-def _log(
-    actor: User | None,
-    row: ModelVersion,
-    kind: str,
-    reason: str,
-    *,
-    replaced: Sequence[object] = (),
-    undoes: ModelChange | None = None,
-) -> None:
-    ModelChange.objects.create(
-        model_version=row,
-        kind=kind,
-        reason=reason,
-        replaced=list(replaced),
-        undoes=undoes,
-        actor=actor,
-    )
-    audit_record(
-        actor=actor,
-        action=f"model.{kind}",
-        clinic_id=None,
-        target=row,
-        replaced=[str(pk) for pk in replaced],
     )

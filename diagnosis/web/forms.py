@@ -146,6 +146,16 @@ class SignForm(forms.Form):
             del self.fields["otp"]
 
 
+class ModelChangeForm(forms.Form):
+    """A change of the models: why, on what it was decided, and who is there."""
+
+    reason = forms.CharField(label=_("Reason"), required=False, max_length=500)
+    revision = forms.IntegerField(required=False, min_value=0)
+    replace = forms.BooleanField(required=False)
+    password = forms.CharField(required=False, max_length=1000, strip=False)
+    otp = forms.CharField(required=False, max_length=20)
+
+
 class RecordNumberForm(forms.Form):
     """Names another patient of the clinic by record number."""
 

@@ -9,6 +9,7 @@ from diagnosis.models import Analysis, ReportVersion, Study, StudyImage
 from diagnosis.models.regions import region_label
 from diagnosis.selectors import earlier_studies, study_images
 from diagnosis.selectors.pages import patient_studies, queue_position, report_versions
+from diagnosis.selectors.recalls import study_is_recalled
 from diagnosis.services.report_basis import report_basis
 from diagnosis.services.report_documents import unassessed_note
 from diagnosis.web.doors import MemberRequest
@@ -36,6 +37,7 @@ def study_context(request: MemberRequest, study: Study) -> dict[str, Any]:
         "views_url": reverse("diagnosis:study-views", args=[study.pk]),
         "viewer_config": viewer_config(user=user, study=study, images=rows),
         "result": study.result or {},
+        "recalled": study_is_recalled(study),
         "region": region_label(study.region) if study.region else "",
         "earlier": list(earlier_studies(user=user, study=study)[:EARLIER_SHOWN]),
         "ahead": queue_position(user=user, study=study),

@@ -22,6 +22,7 @@ from accounts.models import Role
 from accounts.selectors import member_list
 from diagnosis.models.regions import REGION_LABELS
 from diagnosis.selectors import WorklistTab, worklist, worklist_counts
+from diagnosis.selectors.recalls import recall_notices_unseen
 from diagnosis.selectors.rules import saved_filter_get, saved_filters
 from diagnosis.selectors.worklist import (
     COUNT_LIMIT,
@@ -96,6 +97,7 @@ def worklist_view(request: MemberRequest) -> HttpResponse:
         "doctors": _doctors(request),
         "filtered": bool(view.form.filters() or view.q),
         "since": timezone.now().isoformat(),
+        "recall_notices": recall_notices_unseen(user=request.user),
     }
     return render(request, "diagnosis/worklist.html", context)
 

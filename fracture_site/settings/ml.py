@@ -1,5 +1,6 @@
 """The model that comes with the software, where workers keep models, and their threads."""
 
+import sys
 from pathlib import Path
 
 from fracture_site.settings.env import env_int, env_str
@@ -12,3 +13,5 @@ ML_THREADS = env_int("ML_THREADS", default=1, minimum=1)
 ML_CACHE_DIR = Path(
     env_str("ML_CACHE_DIR", str(Path(__file__).resolve().parents[2] / "var" / "models"))
 )
+# The interpreter that has requirements-convert.txt, to register files other than ONNX.
+ML_CONVERTER_PYTHON = env_str("ML_CONVERTER_PYTHON", sys.executable)

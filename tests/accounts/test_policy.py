@@ -28,6 +28,8 @@ EXPECTED = {                    # technician, doctor, clinic admin
     Action.CLINIC_SETTINGS:      (False, False, True),
     Action.TOKEN_MANAGE:         (True,  True,  True),
     Action.AUDIT_VIEW:           (False, False, True),
+    Action.MODEL_VIEW:           (False, False, True),
+    Action.TRAINING_EXPORT:      (False, False, True),
     Action.DESTINATION_MANAGE:   (False, False, True),
     Action.DELIVERY_SEND:        (False, True,  True),
 }

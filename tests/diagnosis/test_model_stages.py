@@ -12,9 +12,9 @@ from django.db import IntegrityError, connection, transaction
 
 from accounts.models import AuditEvent
 from diagnosis.models import ModelChange, ModelVersion
+from diagnosis.services.model_registry import model_revision
 from diagnosis.services.model_stages import (
     model_activate,
-    model_revision,
     model_rollback,
     model_shadow,
 )

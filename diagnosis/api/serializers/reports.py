@@ -8,6 +8,7 @@ from rest_framework import serializers
 from diagnosis.api import examples
 from diagnosis.api.fields import PersonSerializer
 from diagnosis.models import ReportVersion
+from diagnosis.selectors.recalls import report_is_recalled
 
 _TEXTS = ["technique", "comparison", "findings", "impression", "recommendation"]
 
@@ -82,11 +83,18 @@ class ReportSummarySerializer(_VersionSerializer):
 class ReportSerializer(ReportSummarySerializer):
     """A study's report: its newest version in full, and what came before."""
 
+    recalled = serializers.SerializerMethodField(
+        help_text="The newest signed version rests on a recalled model: judge it anew."
+    )
     versions = ReportVersionSerializer(source="report.versions.all", many=True, read_only=True)
 
     class Meta(ReportSummarySerializer.Meta):
-        fields = [*ReportSummarySerializer.Meta.fields, *_TEXTS, "versions"]
+        fields = [*ReportSummarySerializer.Meta.fields, *_TEXTS, "recalled", "versions"]
         read_only_fields = fields
+
+    def get_recalled(self, version: ReportVersion) -> bool:
+        """Return whether a model behind the newest signed version was recalled."""
+        return report_is_recalled(version.report)
 
 
 class ReportTextsSerializer(serializers.ModelSerializer[ReportVersion]):

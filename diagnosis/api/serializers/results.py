@@ -68,11 +68,15 @@ class ImageResultSerializer(serializers.ModelSerializer[Analysis]):
     thresholds = serializers.SerializerMethodField()
     timings_ms = serializers.DictField(child=serializers.FloatField(), read_only=True)
     findings = FindingSerializer(many=True, read_only=True)
+    recalled = serializers.BooleanField(
+        source="model_version.is_recalled", read_only=True, help_text="The model was recalled."
+    )
 
     class Meta:
         model = Analysis
         fields = [
             "analysis",
+            "recalled",
             "verdict",
             "probability",
             "region",

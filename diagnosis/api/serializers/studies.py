@@ -12,6 +12,7 @@ from diagnosis.api.serializers.images import ImageSerializer
 from diagnosis.api.serializers.results import StudyResultSerializer
 from diagnosis.api.serializers.worklist import ClaimSerializer, UrgencySerializer
 from diagnosis.models import Priority, Study, Verdict
+from diagnosis.selectors.recalls import study_is_recalled
 from diagnosis.services.study_urgency import study_urgency_parts
 
 _INPUT = ["clinical_question", "body_part", "side", "priority", "accession_number"]
@@ -59,6 +60,9 @@ class StudySerializer(StudySummarySerializer):
     warnings = serializers.SerializerMethodField(help_text="What does not fit together.")
     images = serializers.SerializerMethodField()
     result = serializers.SerializerMethodField(help_text="Null until an image was analysed.")
+    recalled = serializers.SerializerMethodField(
+        help_text="The result or the signed report rests on a recalled model: do not rely on it."
+    )
 
     class Meta(StudySummarySerializer.Meta):
         fields = [
@@ -70,8 +74,13 @@ class StudySerializer(StudySummarySerializer):
             "warnings",
             "images",
             "result",
+            "recalled",
         ]
         read_only_fields = fields
+
+    def get_recalled(self, study: Study) -> bool:
+        """Return whether a model behind it was recalled."""
+        return study_is_recalled(study)
 
     @extend_schema_field({"type": ["string", "null"], "format": "uuid"})
     def get_report(self, study: Study) -> str | None:
