@@ -26,6 +26,7 @@ __all__ = [
     "ModelPackage",
     "analyse",
     "get_predictor",
+    "manifest_files",
     "read_package",
     "refusal",
     "shipped_folder",
@@ -134,7 +135,7 @@ def training_picture(data: bytes, *, longest_side: int) -> tuple[bytes, float]:
     Raises:
         UnreadableImageError: the bytes cannot be decoded.
     """
-    pixels = np.asarray(decode_image(data).frames[0])
+    pixels: npt.NDArray[Any] = np.asarray(decode_image(data).frames[0])
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
     scale = min(1.0, longest_side / max(pixels.shape))
@@ -164,9 +165,8 @@ def read_package(folder: Path) -> ModelPackage:
         ModelArtifactError: it is missing or altered.
     """
     parsed = read_manifest(folder)
-    named = {parsed.info.sha256: parsed.weights}
-    if parsed.novelty_file is not None:
-        named[parsed.novelty_sha256] = parsed.novelty_file
+    manifest = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+    named = {sha256: folder / name for sha256, name in manifest_files(manifest).items()}
     for sha256, path in named.items():
         try:
             state = path.stat()
@@ -175,12 +175,23 @@ def read_package(folder: Path) -> ModelPackage:
             raise ModelArtifactError("a file of the model cannot be read") from error
         if digest != sha256:
             raise ModelArtifactError(f"{path.name} is not the file of the manifest")
-    text = (folder / MANIFEST_NAME).read_text(encoding="utf-8")
     return ModelPackage(
-        identity=_identity(parsed.info, metrics=parsed.metrics),
-        manifest=json.loads(text),
-        files=named,
+        identity=_identity(parsed.info, metrics=parsed.metrics), manifest=manifest, files=named
     )
+
+
+def manifest_files(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return the name of every file that a manifest names, by its sha256: weights, gate and so on.
+
+    A file is named by ``file`` and ``sha256`` side by side, at the top or one level below. Empty
+    for what is no whole manifest; names never hold a path.
+    """
+    parts = [manifest, *(value for value in manifest.values() if isinstance(value, dict))]
+    return {
+        str(part["sha256"]): Path(str(part["file"])).name
+        for part in parts
+        if "file" in part and "sha256" in part
+    }
 
 
 def shipped_folder() -> Path:

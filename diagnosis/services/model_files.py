@@ -14,7 +14,13 @@ from pathlib import Path
 
 from django.conf import settings
 
-from diagnosis.inference import ModelArtifactError, ModelPackage, get_predictor, read_package
+from diagnosis.inference import (
+    ModelArtifactError,
+    ModelPackage,
+    get_predictor,
+    manifest_files,
+    read_package,
+)
 from diagnosis.models import ModelVersion
 from diagnosis.storage import artifact_exists, artifact_key, artifact_put, object_read
 
@@ -41,7 +47,7 @@ def model_files_stored(version: ModelVersion) -> bool:
     Raises:
         OSError: the store does not answer.
     """
-    named = _named(version)
+    named = manifest_files(version.manifest)
     return bool(named) and all(artifact_exists(sha256) for sha256 in named)
 
 
@@ -77,7 +83,7 @@ def model_usable(version: ModelVersion) -> bool:
 
 
 def _fetch(version: ModelVersion, folder: Path) -> None:
-    named = _named(version)
+    named = manifest_files(version.manifest)
     if not named:
         raise ModelArtifactError("the version has no stored artifact: run model_sync")
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -116,15 +122,3 @@ def _check_identity(version: ModelVersion, package: ModelPackage) -> None:
     ):
         if getattr(version, name) != getattr(identity, name):
             raise ModelArtifactError(f"the registered {name} is not that of the manifest")
-
-
-def _named(version: ModelVersion) -> dict[str, str]:
-    """Return file name by sha256; empty for rows of before files were stored."""
-    manifest = version.manifest
-    if not {"file", "sha256"} <= manifest.keys():
-        return {}
-    named = {manifest["sha256"]: manifest["file"]}
-    if novelty := manifest.get("novelty"):
-        named[novelty["sha256"]] = novelty["file"]
-    # The manifest was parsed when it was registered; a name is still never a path.
-    return {sha256: Path(name).name for sha256, name in named.items()}

@@ -9,6 +9,7 @@ from typing import Final
 from ml.data.annotations import read_coco, read_yolo
 from ml.data.fracatlas_published import read_published_fracatlas
 from ml.data.layouts import read_class_folders, read_manifest_folder, read_mura, read_rsna
+from ml.data.platform_export import read_platform_export
 from ml.data.records import DatasetError, Reading
 
 FORMATS: Final[Mapping[str, Callable[[Path, Collection[str]], Reading]]] = {
@@ -17,6 +18,7 @@ FORMATS: Final[Mapping[str, Callable[[Path, Collection[str]], Reading]]] = {
     "fracatlas": read_published_fracatlas,
     "manifest": read_manifest_folder,
     "mura": read_mura,
+    "platform": read_platform_export,
     "rsna": read_rsna,
     "yolo": read_yolo,
 }

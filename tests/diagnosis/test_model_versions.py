@@ -1,5 +1,6 @@
 """Registering artifacts: once, never under another's name, with files that every host can fetch."""
 
+import hashlib
 import io
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -140,6 +141,22 @@ def test_the_files_are_fetched_from_a_bucket(package, settings, s3_server):
 
     assert model_files_stored(row)
     assert read_package(model_folder(row)).identity.sha256 == row.sha256
+
+
+def test_every_file_that_the_manifest_names_travels_along(package, tmp_path):
+    folder = tmp_path / "with a gate"
+    models.model_folder(folder)
+    (folder / "more.npz").write_bytes(b"thresholds")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    sha256 = hashlib.sha256(b"thresholds").hexdigest()
+    manifest |= {"version": "7", "more": {"file": "more.npz", "sha256": sha256}}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+    row = model_register(package=read_package(folder))
+
+    assert (model_folder(row) / "more.npz").read_bytes() == b"thresholds"
+    names = {path.name for path in model_folder(row).iterdir()}
+    assert names == {path.name for path in folder.iterdir()} - {"MODEL_CARD.md"}
 
 
 def test_stored_files_with_a_wrong_hash_never_reach_a_worker(package, private_store):

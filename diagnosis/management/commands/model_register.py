@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from diagnosis.inference import ModelArtifactError, read_package
+from diagnosis.inference import ModelArtifactError, manifest_files, read_package
 from diagnosis.management.model_command import refusals_as_text
 from diagnosis.services.model_conversions import model_convert
 from diagnosis.services.model_trials import model_try_out
@@ -67,9 +67,7 @@ class Command(BaseCommand):
                 input_size=int(manifest.get("input_size", 0)),
             )
         manifest["file"] = "model.onnx"
-        if novelty := manifest.get("novelty"):
-            beside = options["manifest"].parent / Path(novelty["file"]).name
-            shutil.copyfile(beside, place / "novelty.npz")
-            novelty["file"] = "novelty.npz"
+        for name in set(manifest_files(manifest).values()) - {"model.onnx"}:
+            shutil.copyfile(options["manifest"].parent / name, place / name)
         (place / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
         return place
