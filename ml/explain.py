@@ -81,3 +81,9 @@ def energy_in_boxes(
         ] = True
     total = float(heatmap.astype(np.float64).sum())
     return float(heatmap.astype(np.float64)[inside].sum()) / total if total > 0.0 else 0.0
+
+
+if __name__ == "__main__":
+    from ml.explain_command import main
+
+    main()

@@ -53,6 +53,18 @@ class OnnxRuntime:
         """Names of what ``run`` returns."""
         return frozenset(self._outputs)
 
+    @property
+    def input_size(self) -> int:
+        """Side of the square input.
+
+        Raises:
+            ModelArtifactError: the file does not fix one.
+        """
+        size = self._session.get_inputs()[0].shape[1]
+        if not isinstance(size, int):
+            raise ModelArtifactError("the network's input has no fixed size")
+        return size
+
     def run(self, pixels: npt.NDArray[np.float32]) -> Outputs:
         """Run prepared pictures ``(n, size, size)``, -1 to 1."""
         values = self._session.run(self._outputs, {self._input: pixels[..., None]})

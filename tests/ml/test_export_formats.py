@@ -12,6 +12,9 @@ from ml import export, export_formats
 from ml.architectures.classifiers import build_classifier
 from ml.architectures.detector import build_detector
 from ml.cam import GradCam, with_cam
+from ml.data.synthetic import synthetic_radiograph
+from ml.explain_keras import grad_cam
+from ml.explain_scores import exact_cam
 from ml.export_network import load_network
 
 CONFIG = "[model]\ninput_size = 64\nbatch_norm_momentum = 0.9\ndropout = 0.1\n"
@@ -115,6 +118,20 @@ def test_the_exact_class_map_averages_to_the_logit_and_survives_export(tmp_path)
     logit, heat = session.run(["fracture", "cam_fracture"], {"pixels": pixels})
     bias = model.get_layer("fracture").get_weights()[1]
     np.testing.assert_allclose(heat.mean(axis=(1, 2)) + bias, logit, atol=1e-4)
+
+
+@pytest.mark.parametrize("head", ["binary", "region", "type"])
+def test_class_map_and_grad_cam_explain_a_picture_alike(tmp_path, head):
+    keras.utils.set_random_seed(1)
+    model = build_classifier("custom_cnn", head=head, image_size=128)
+    model.save(tmp_path / "model.keras")
+    network = load_network(tmp_path / "model.keras", tmp_path)
+    (tmp_path / "model.onnx").write_bytes(export_formats.to_onnx(network))
+    pixels = synthetic_radiograph(2, fractured=True).pixels
+    exact = exact_cam(tmp_path / "model.onnx")(pixels).astype(int)
+    estimated = grad_cam(tmp_path / "model.keras", tmp_path)(pixels).astype(int)
+    assert exact.max() > 100
+    assert np.abs(exact - estimated).max() <= 2
 
 
 def test_grad_cam_of_a_pooled_head_is_the_positive_part_of_the_exact_map():
