@@ -53,7 +53,10 @@ class StudySerializer(StudySummarySerializer):
 
     report = serializers.SerializerMethodField(help_text="Id of the report, null without one.")
     assigned_to = serializers.UUIDField(
-        source="assigned_to_id", read_only=True, help_text="Who shall read it, null for anybody."
+        source="assigned_to_id",
+        read_only=True,
+        allow_null=True,
+        help_text="Who shall read it, null for anybody.",
     )
     claim = serializers.SerializerMethodField(help_text="Who reads it now, null for nobody.")
     urgency = serializers.SerializerMethodField(help_text="Its rank on the worklist, explained.")
