@@ -28,6 +28,7 @@ REASON_OF = {
 CLASSES = (LIMB, FILM_PHOTO, *REASON_OF)
 PHOTO_WARNING = "photo_of_film"
 _REACH = 6.0  # standard deviations; beyond, a single odd number must not decide
+_COLOR_SAYS_PICTURE = 2.0  # log odds: colour is rare in photos of films, usual in others
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,13 @@ class Gate:
         is_photo = has_color or bool(logits[1] > logits[0])
         if score >= (self.photo_limit if is_photo else self.limit):
             return Opinion("", is_photo)
-        stranger = CLASSES[2 + int(np.argmax(logits[2:]))]
-        return Opinion(REASON_OF[stranger], is_photo)
+        return Opinion(self.reasons(logits[None], [has_color])[0], is_photo)
+
+    def reasons(self, logits: FloatArray, has_color: npt.ArrayLike) -> list[str]:
+        """Return the likeliest reason of each picture, if it is to be refused."""
+        strangers = logits[:, 2:].copy()
+        strangers[np.asarray(has_color, bool), -1] += _COLOR_SAYS_PICTURE
+        return [REASON_OF[CLASSES[2 + int(k)]] for k in strangers.argmax(axis=1)]
 
 
 def scores(logits: FloatArray) -> FloatArray:

@@ -92,8 +92,8 @@ def trunks(
     rng = np.random.default_rng(seed)
     paths: Mapping[str, Path] = {sample.image_id: sample.path for sample in samples}
     for cutout in cutouts if cutouts is not None else read_cutouts():
-        if cutout.image_id not in paths:
-            continue
+        if cutout.image_id not in paths or cutout.part == "whole":
+            continue  # whole small children show their limbs too: neither taught nor refused
         film = read_grey(paths[cutout.image_id])
         cut = film[cutout.top : cutout.bottom, cutout.left : cutout.right]
         factor = max(1.0, _SMALLEST / min(cut.shape))

@@ -15,13 +15,21 @@ Drawing = Callable[[np.random.Generator], Gray]
 DRAWINGS: Mapping[str, tuple[Drawing, ...]] = {
     "trunk": (trunk.chest, trunk.abdomen, trunk.spine_front, trunk.spine_side),
     "head": (head.skull_front, head.skull_side, head.teeth_film, head.jaw_panorama),
-    "slice": (slices.ct_body, slices.ct_head, slices.mr_head, slices.mr_joint, slices.ultrasound),
+    "slice": (
+        slices.ct_body,
+        slices.ct_head,
+        slices.mr_head,
+        slices.mr_brain,
+        slices.mr_joint,
+        slices.ultrasound,
+    ),
     "picture": (
         pictures.dead_leaves,
         pictures.landscape,
         pictures.portrait,
         pictures.texture,
         pictures.round_things,
+        pictures.cut_out,
         pictures.text_page,
         pictures.screen,
         pictures.chart,

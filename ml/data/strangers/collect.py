@@ -25,7 +25,7 @@ from PIL import Image
 
 logger = logging.getLogger("ml.data.strangers.collect")
 Gray = npt.NDArray[np.uint8]
-_LONGEST = 900
+_SHORTEST, _LONGEST = 160, 900  # pixels; smaller ones are refused for their size
 _DICOM_SAMPLES = (
     "693_J2KI",
     "J2K_pixelrep_mismatch",
@@ -82,7 +82,7 @@ SOURCES = (
     Source("apt", "mate-backgrounds", "picture", ("usr/share/backgrounds/**/*.jpg",
            "usr/share/backgrounds/**/*.png"), "CC BY-SA 4.0 and GPL-2+"),
     Source("apt", "tuxpaint-stamps-default", "picture",
-           ("usr/share/tuxpaint/stamps/**/*.png",), "GPL-2+ and public domain", every=9, most=90),
+           ("usr/share/tuxpaint/stamps/**/*.png",), "GPL-2+ and public domain", every=3, most=270),
 )  # fmt: skip
 
 
@@ -119,7 +119,8 @@ def pictures_of(path: Path) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
             image.thumbnail((_LONGEST, _LONGEST))
             flat = Image.new("RGBA", image.size, (255, 255, 255, 255))
             flat.alpha_composite(image.convert("RGBA"))
-            yield path.stem, np.asarray(flat.convert("RGB"))
+            if min(image.size) >= _SHORTEST:
+                yield path.stem, np.asarray(flat.convert("RGB"))
 
 
 def read_nifti(path: Path) -> npt.NDArray[np.float64]:

@@ -26,14 +26,14 @@ def dead_leaves(rng: np.random.Generator) -> Gray:
     c = Canvas(height, width, rng)
     tone = 0.5 + 0.15 * clouds(height, width, 1.6, rng)
     texture = [clouds(height, width, power, rng) for power in (0.6, 1.0, 1.4)]
-    smallest = float(rng.uniform(0.01, 0.06))
+    smallest = float(np.exp(rng.uniform(np.log(0.01), np.log(0.2))))
     for size in np.sort(smallest * rng.power(0.7, int(rng.integers(40, 220))) ** -0.9)[::-1]:
         size = min(float(size), 0.5)
         place = (float(rng.uniform(0, 1)), float(rng.uniform(0, 1)))
         layer, (left, top) = _leaf(size * width, place, (height, width), rng)
         part = np.s_[top : top + layer.shape[0], left : left + layer.shape[1]]
         cover = layer.astype(np.float32) / 255
-        slope = rng.normal(0, 0.5, 2)
+        slope = rng.normal(0, 0.8, 2)
         shade = (c.x[part] - place[0]) * slope[0] + (c.y[part] - place[1]) * slope[1]
         grain = rng.uniform(0, 0.12) * texture[rng.integers(3)][part]
         tone[part] = tone[part] * (1 - cover) + (rng.uniform(0.05, 0.95) + shade + grain) * cover
@@ -130,6 +130,40 @@ def round_things(rng: np.random.Generator) -> Gray:
         relief = 0.0 if stars else 0.08 * noise(height, width, size * width * 0.2 + 1.5, rng)
         tone = np.where(inside > 0, level + shade + relief, tone)
     return _as_photo(tone, rng)
+
+
+def cut_out(rng: np.random.Generator) -> Gray:
+    """One thing on a plain ground: a product, an animal, clip art, a letter."""
+    height, width = _photo_size(rng)
+    c = Canvas(height, width, rng)
+    ground = float(rng.choice([1.0, 1.0, 1.0, 0.0, 0.5, 0.9]))
+    tone = np.full((height, width), ground, np.float32)
+    drawn = bool(rng.random() < 0.35)  # flat areas with outlines
+    coat = clouds(height, width, float(rng.uniform(0.8, 1.8)), rng)
+    base = float(rng.uniform(0.1, 0.9))
+    if rng.random() < 0.15:
+        stencil = np.zeros((height, width), np.uint8)
+        corner, scale = (width // 8, round(height * 0.85)), width / 32
+        sign = str(rng.choice(list("ABCDEFGHKMNRSTXZ2345789&")))
+        cv2.putText(stencil, sign, corner, int(rng.choice(_FONTS)), scale, (255,), width // 9, 16)
+        cover = stencil.astype(np.float32) / 255
+        return to_gray(tone * (1 - cover) + (1.0 - ground) * cover)
+    for _ in range(int(rng.integers(1, 14))):
+        place = tuple(float(v) for v in np.clip(rng.normal(0.5, 0.13, 2), 0.2, 0.8))
+        size = float(rng.uniform(0.04, 0.38)) * width
+        layer, (left, top) = _leaf(size, (place[0], place[1]), (height, width), rng)
+        part = np.s_[top : top + layer.shape[0], left : left + layer.shape[1]]
+        cover = layer.astype(np.float32) / 255
+        slope = rng.normal(0, 0.0 if drawn else 1.2, 2)
+        shade = (c.x[part] - place[0]) * slope[0] + (c.y[part] - place[1]) * slope[1]
+        level = base + float(rng.normal(0.0, 0.18))
+        fill = np.clip(level + shade + (0.0 if drawn else 0.07) * coat[part], 0.02, 0.98)
+        tone[part] = tone[part] * (1 - cover) + fill * cover
+        if drawn:
+            edge = cv2.morphologyEx(layer, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+            tone[part] *= 1.0 - edge.astype(np.float32) / 255
+    soft = cv2.GaussianBlur(tone, (0, 0), float(rng.uniform(0.3, 1.2)))
+    return to_gray(np.asarray(soft, np.float32))
 
 
 def text_page(rng: np.random.Generator) -> Gray:

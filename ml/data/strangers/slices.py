@@ -62,33 +62,76 @@ def ct_head(rng: np.random.Generator) -> Gray:
 
 
 def mr_head(rng: np.random.Generator) -> Gray:
-    """A slice through the brain: folded bands in a dark rim and a bright scalp."""
-    c = Canvas(*size_like(rng, float(rng.uniform(0.9, 1.3)), 0.05), rng)
+    """A slice through the head: brain within a dark rim and a bright scalp."""
+    c = Canvas(*size_like(rng, float(rng.uniform(0.75, 1.3)), 0.05), rng)
     cx, cy = c.near(0.5, 0.05), c.near(0.48, 0.05)
-    wide, tall = float(rng.uniform(0.3, 0.42)), float(rng.uniform(0.33, 0.44))
-    wobble = 0.03 * clouds(c.height, c.width, 1.8, rng)
-    brain = c.inside((cx, cy), (wide * 0.84, tall * 0.86)) + wobble
-    folds = clouds(c.height, c.width, float(rng.uniform(1.7, 2.1)), rng)
-    bands = np.sin(folds * float(rng.uniform(5, 9)) + brain * 10)
-    grey, white, fluid = rng.permutation([0.35, 0.7, 0.08 if rng.random() < 0.6 else 0.95])
-    tone = np.zeros_like(folds)
-    scalp = c.inside((cx, cy), (wide, tall)) + 0.3 * wobble
-    tone[scalp > 0] = float(rng.uniform(0.5, 0.95))
-    tone[c.inside((cx, cy), (wide * 0.94, tall * 0.95)) > 0] = 0.05
-    tone[brain > 0] = np.where(bands > -0.6, grey, fluid)[brain > 0]
-    core = (brain > 0.3) & (bands < 0.8)
-    tone[core] = white
-    for side in (-1, 1):
-        horn = c.inside((cx + side * wide * 0.18, cy), (wide * 0.12, tall * 0.3), turn=side * 0.3)
-        tone[horn + 3 * wobble > 0] = fluid
-    if rng.random() < 0.4:  # from the side: face and neck
+    wide, tall = float(rng.uniform(0.3, 0.48)), float(rng.uniform(0.32, 0.48))
+    wobble = clouds(c.height, c.width, 2.0, rng)
+    tone = np.zeros_like(wobble)
+    scalp = c.inside((cx, cy), (wide, tall)) + 0.02 * wobble
+    if rng.random() < 0.6:
         look = float(rng.choice([-1, 1]))
-        face = c.inside((cx + look * wide * 0.8, cy + tall * 0.9), (wide * 0.5, tall * 0.5))
-        neck = c.inside((cx - look * wide * 0.1, cy + tall * 1.3), (wide * 0.4, tall * 0.7))
-        extra = ((face > 0) | (neck > 0)) & (scalp < 0)
-        tone[extra] = (0.45 + 0.2 * folds)[extra]
-    shade = np.clip(1.0 + 0.15 * clouds(c.height, c.width, 2.5, rng), 0.5, 1.5)
-    return _finish(tone * shade, rng, blur=1.0, grain=float(rng.uniform(0.01, 0.05)))
+        face = c.inside((cx + look * wide * 0.8, cy + tall * 0.9), (wide * 0.5, tall * 0.6))
+        neck = c.inside((cx - look * wide * 0.1, cy + tall * 1.3), (wide * 0.6, tall * 0.8))
+        extra = (face > 0) | (neck > 0)
+        bits = np.sin(4.0 * wobble + 6.0 * c.y) * 0.3 + 0.45
+        tone[extra] = bits[extra]
+    tone[scalp > 0] = float(rng.uniform(0.5, 0.95))
+    tone[c.inside((cx, cy), (wide * 0.94, tall * 0.95)) + 0.02 * wobble > 0] = 0.07
+    brain, mask = _brain(c, (cx, cy), (wide * 0.85, tall * 0.87), wobble)
+    return _mr_finish(np.where(mask, brain, tone), rng)
+
+
+def mr_brain(rng: np.random.Generator) -> Gray:
+    """A slice through a brain without its skull, from any side."""
+    c = Canvas(*size_like(rng, float(rng.uniform(0.6, 1.3)), 0.05), rng)
+    size = float(rng.uniform(0.22, 0.46))
+    radii = (size, size * float(rng.uniform(0.65, 1.25)) * c.width / c.height)
+    wobble = clouds(c.height, c.width, 2.0, rng)
+    brain, mask = _brain(c, (c.near(0.5, 0.06), c.near(0.48, 0.06)), radii, wobble)
+    return _mr_finish(np.where(mask, brain, 0.0), rng)
+
+
+def _brain(
+    c: Canvas, centre: tuple[float, float], radii: tuple[float, float], wobble: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return grey values and the mask of a brain: folded rim, white core, ventricles, stem."""
+    rng, (cx, cy), (wide, tall) = c.rng, centre, radii
+    white = float(rng.uniform(0.7, 0.95))
+    grey, fluid = white - float(rng.uniform(0.08, 0.35)), float(rng.uniform(0.05, 0.4))
+    if rng.random() < 0.25:  # fluid is bright, as in T2
+        grey, white, fluid = 0.55, 0.35, 0.95
+    depth = c.inside(centre, radii, corner=float(rng.uniform(2.0, 2.8)))
+    if rng.random() < 0.4:  # from the side: a temporal lobe below
+        lobe = (cx + wide * float(rng.choice([-0.3, 0.3])), cy + tall * 0.55)
+        depth = np.maximum(depth, c.inside(lobe, (wide * 0.6, tall * 0.55)))
+    depth = np.asarray(depth + float(rng.uniform(0.03, 0.1)) * wobble, np.float32)
+    sulci = np.abs(np.sin(clouds(c.height, c.width, 1.95, rng) * float(rng.uniform(2.5, 10))))
+    rim = np.exp(-np.maximum(depth, 0.0) * float(rng.uniform(1.2, 3.5)))
+    tone = np.where(sulci < 0.75 * rim, grey, white)
+    tone = np.where(sulci < float(rng.uniform(0.1, 0.3)) * rim, fluid, tone)
+    for side in (-1, 1):
+        nucleus = c.inside((cx + side * wide * 0.28, cy), (wide * 0.16, tall * 0.22))
+        tone = np.where(nucleus > 0, (grey + white) / 2, tone)
+        horn = c.inside((cx + side * wide * 0.14, cy), (wide * 0.1, tall * 0.25), turn=side * 0.4)
+        tone = np.where(horn + 0.3 * wobble > 0.2, fluid, tone)
+    if rng.random() < 0.6:
+        tone = np.where(np.abs(c.x - cx + 0.004 * wobble) < 0.006, fluid, tone)
+    mask = depth > 0
+    if rng.random() < 0.5:  # brain stem and the finely striped cerebellum
+        part = c.inside((cx - float(rng.choice([0.0, 0.4])) * wide, cy + tall * 0.9),
+                        (wide * 0.5, tall * 0.35)) + 0.1 * wobble  # fmt: skip
+        tone = np.where(part > 0, np.where(np.sin(40 * part + 3 * wobble) > 0, grey, white), tone)
+        stem = c.inside((cx, cy + tall), (wide * 0.16, tall * 0.45)) > 0
+        tone = np.where(stem, white, tone)
+        mask = mask | (part > 0) | stem
+    return tone, mask
+
+
+def _mr_finish(tone: np.ndarray, rng: np.random.Generator) -> Gray:
+    shade = np.clip(1.0 + 0.1 * clouds(tone.shape[0], tone.shape[1], 2.5, rng), 0.6, 1.4)
+    blur = float(rng.uniform(0.8, 2.4))
+    return _finish(tone * shade, rng, blur=blur, grain=float(rng.uniform(0.0, 0.04)))
 
 
 def mr_joint(rng: np.random.Generator) -> Gray:
