@@ -218,16 +218,18 @@ def test_the_token_goes_to_the_site_alone(moody, patient_site):
         patient_site.request("GET", "https://evil.example/steal")
 
 
-def test_the_models_are_those_of_the_description():
+def test_whatever_a_model_needs_is_promised_by_the_description():
     described = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())
-    schemas = described["components"]["schemas"]
-    for name, schema in schemas.items():
-        if "enum" in schema or schema.get("type") != "object":
-            continue
+    compared = 0
+    for name, schema in described["components"]["schemas"].items():
         model = getattr(models, name, None)
-        assert model is not None, f"{name} is missing: run clients/python/generate.py"
-        aliases = {field.alias or key for key, field in model.model_fields.items()}
-        assert aliases == set(schema.get("properties", {})), f"{name}: run generate.py"
+        if model is None or "properties" not in schema:
+            continue  # newer than the package; run clients/python/generate.py to have it
+        fields = model.model_fields.items()
+        needed = {each.alias or key for key, each in fields if each.is_required()}
+        assert needed <= set(schema.get("required", ())), f"{name}: run clients/python/generate.py"
+        compared += 1
+    assert compared > 40
 
 
 def test_the_package_says_what_it_needs():

@@ -541,6 +541,7 @@ class ImageResult(BaseModel):
         ...,
         description="Why it cannot be assessed, stable codes: `too_small`, `blank`, `too_dark`, `too_bright`, `blurred`, `not_a_radiograph`, `wrong_body_part` (chest, skull, spine, abdomen, teeth), `cross_section` (a slice of CT, MR or ultrasound), `no_model_for_modality`.",
     )
+    recalled: bool = Field(..., description="The model was recalled.")
     region: str
     severity: str
     thresholds: Thresholds
@@ -883,6 +884,10 @@ class Report(BaseModel):
     id: UUID
     impression: str
     reason: str = Field(..., title="Reason for the amendment")
+    recalled: bool = Field(
+        ...,
+        description="The newest signed version rests on a recalled model: judge it anew.",
+    )
     recommendation: str
     revision: int
     signed_at: AwareDatetime | None
@@ -916,6 +921,10 @@ class Study(BaseModel):
     patient: UUID
     priority: str
     probability: float | None
+    recalled: bool = Field(
+        ...,
+        description="The result or the signed report rests on a recalled model: do not rely on it.",
+    )
     region: str
     report: UUID | None = Field(..., description="Id of the report, null without one.")
     result: StudyResult | None = Field(..., description="Null until an image was analysed.")
