@@ -21,6 +21,7 @@ class Event(models.TextChoices):
 
     RESULT_READY = "result.ready", _("The AI result is there (preliminary)")
     REPORT_SIGNED = "report.signed", _("A report or an amendment was signed")
+    MODEL_RECALLED = "model.recalled", _("A model was recalled that read the images (webhooks)")
 
 
 class Content(models.TextChoices):

@@ -7,12 +7,14 @@ the peer and returns the random identifiers of what it has sent. Both raise ``Tr
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from diagnosis.models import Delivery, Destination
+from diagnosis.services.hl7_sending import mllp_check, mllp_prepare
+from diagnosis.services.webhook_sending import webhook_check, webhook_prepare
 from diagnosis.transport.errors import PeerRefusedError
 
-Send = Callable[[], list[str]]
+Send = Callable[[], list[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,10 @@ class Sender:
     test: Callable[[Destination], None]
 
 
-SENDERS: Final[Mapping[str, Sender]] = {}
+SENDERS: Final[Mapping[str, Sender]] = {
+    Destination.Kind.HL7_MLLP: Sender(prepare=mllp_prepare, test=mllp_check),
+    Destination.Kind.WEBHOOK: Sender(prepare=webhook_prepare, test=webhook_check),
+}
 
 
 def sender_prepare(delivery: Delivery) -> Send:

@@ -19,7 +19,17 @@ from django.utils.translation import gettext_lazy as _
 from accounts.audit import audit_record
 from accounts.models import Clinic, Membership, Role, User, membership_in_force
 from accounts.tenancy import clinic_scope
-from diagnosis.models import Analysis, ModelChange, ModelVersion, RecallNotice, ReportVersion
+from diagnosis.models import (
+    Analysis,
+    Destination,
+    Event,
+    ModelChange,
+    ModelVersion,
+    RecallNotice,
+    ReportVersion,
+    Study,
+)
+from diagnosis.services.deliveries import deliveries_promise
 from diagnosis.services.model_registry import (
     found,
     locked,
@@ -58,6 +68,7 @@ def model_recall(
     for clinic_id in Clinic.objects.order_by("pk").values_list("pk", flat=True):
         with clinic_scope(clinic_id):
             _tell(change, clinic_id)
+            _promise(change, clinic_id)
     return change
 
 
@@ -90,6 +101,23 @@ def recall_notice_confirm(*, actor: User, pk: UUID) -> None:
     RecallNotice.objects.for_user(actor).filter(pk=pk, user=actor, seen_at__isnull=True).update(
         seen_at=timezone.now()
     )
+
+
+def _promise(change: ModelChange, clinic_id: UUID) -> None:
+    """Promise to tell other software which studies the version has read."""
+    asking = Destination.objects.filter(
+        clinic_id=clinic_id, is_enabled=True, events__contains=[Event.MODEL_RECALLED]
+    )
+    if not asking.exists():
+        return
+    read = Analysis.objects.filter(
+        model_version=change.model_version, status=Analysis.Status.SUCCEEDED
+    )
+    studies = Study.objects.filter(pk__in=read.values("image__study")).defer("search", "result")
+    for study in studies.select_for_update(no_key=True).order_by("pk"):
+        # Model and study in 64 digits: a destination hears of each pair once.
+        subject = change.model_version_id.hex + study.pk.hex
+        deliveries_promise(study=study, event=Event.MODEL_RECALLED, subject=subject)
 
 
 def _tell(change: ModelChange, clinic_id: UUID) -> None:
