@@ -15,6 +15,7 @@ from accounts.selectors import audit_event_list
 from accounts.services import clinic_switch as clinic_switch_service
 from accounts.services import clinic_update
 from accounts.web.access import actor_of, member_required, membership_of
+from accounts.web.audit_words import action_words
 from accounts.web.forms import AuditFilterForm, ClinicForm, add_domain_error
 from fracture_site.common.errors import DomainError
 
@@ -69,5 +70,13 @@ def audit_log(request: HttpRequest) -> HttpResponse:
     if not before:
         audit_record(actor=actor_of(request), action="audit.view", clinic_id=membership.clinic_id)
     older = page[AUDIT_PAGE - 1].pk if len(page) > AUDIT_PAGE else None
-    context = {"form": form, "events": page[:AUDIT_PAGE], "older": older, "section": "clinic"}
+    events_shown = page[:AUDIT_PAGE]
+    context = {
+        "form": form,
+        "events": events_shown,
+        "rows": [(event, action_words(event.action)) for event in events_shown],
+        "older": older,
+        "paged": bool(before),
+        "section": "clinic",
+    }
     return render(request, "accounts/audit_log.html", context)

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiToken, Clinic, Membership, Role, User
 from accounts.selectors import member_list
+from accounts.web.audit_words import action_choices
 from fracture_site.common.errors import DomainError
 
 
@@ -115,7 +116,7 @@ class AuditFilterForm(forms.Form):
     """Which events of the trail to show."""
 
     action = forms.CharField(
-        label=_("Action"), required=False, max_length=60, help_text=_("How it begins: report.")
+        label=_("Action"), required=False, max_length=60, widget=forms.Select(choices=[])
     )
     person = MemberField(
         label=_("Person"),
@@ -136,6 +137,7 @@ class AuditFilterForm(forms.Form):
         cast("MemberField", self.fields["person"]).queryset = member_list(
             clinic_id=membership.clinic_id
         )
+        cast("forms.Select", self.fields["action"].widget).choices = action_choices()
 
     def filters(self) -> dict[str, Any]:
         """Return the selector's arguments."""

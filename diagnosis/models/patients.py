@@ -49,6 +49,11 @@ class Patient(ClinicOwnedModel):
         indexes = [
             GinIndex(fields=["search"]),
             models.Index(fields=["clinic", "-created_at"]),
+            models.Index(
+                fields=["clinic", "birth_date"],
+                name="patient_born",
+                condition=Q(merged_into__isnull=True),
+            ),
         ]
 
     @property

@@ -15,7 +15,7 @@ def patient_studies(*, user: User, patient: Patient) -> QuerySet[Study]:
     return (
         Study.objects.for_user(user)
         .filter(patient=patient)
-        .select_related("patient", "report", "assigned_to")
+        .select_related("patient", "report", "assigned_to", "created_by")
         .prefetch_related(images_of_rows(user), Prefetch("report__versions", versions))
         .defer("search", "patient__search")
         .order_by("-created_at", "id")

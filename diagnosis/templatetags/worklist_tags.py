@@ -8,11 +8,13 @@ register = template.Library()
 
 @register.filter
 def duration_words(minutes: int) -> str:
-    """Return minutes as ``12 min``, ``3 h 05`` or ``2 d 4 h``."""
+    """Return minutes as ``12 min``, ``3 h``, ``3 h 05`` or ``2 d 4 h``."""
     hours, rest = divmod(int(minutes), 60)
     if hours == 0:
         return _("%(n)s min") % {"n": rest}
     if hours < 24:
-        return _("%(h)s h %(m)02d") % {"h": hours, "m": rest}
+        words = _("%(h)s h %(m)02d") if rest else _("%(h)s h")
+        return words % {"h": hours, "m": rest}
     days, hours = divmod(hours, 24)
-    return _("%(d)s d %(h)s h") % {"d": days, "h": hours}
+    words = _("%(d)s d %(h)s h") if hours else _("%(d)s d")
+    return words % {"d": days, "h": hours}

@@ -6,12 +6,14 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from diagnosis.models import Patient
 from diagnosis.selectors import patient_get, patient_list
 from diagnosis.selectors.pages import merged_patients, patient_studies
+from diagnosis.selectors.patient_page import likely_duplicates, study_steps
 from diagnosis.services.patients import (
     patient_create,
     patient_merge,
@@ -20,6 +22,7 @@ from diagnosis.services.patients import (
 )
 from diagnosis.web.doors import MemberRequest, form_refused, member_required, tell_and_go
 from diagnosis.web.forms import PatientForm, RecordNumberForm
+from diagnosis.web.patient_words import reason_words, step_words
 from diagnosis.web.searches import PATIENTS, search_keep, search_kept
 from diagnosis.web.study_rows import study_rows
 from fracture_site.common.errors import DomainError
@@ -66,18 +69,38 @@ def patient_create_page(request: MemberRequest) -> HttpResponseBase:
 @require_safe
 def patient_page(request: MemberRequest, pk: UUID) -> HttpResponse:
     """Identity, studies, and the way to a new one."""
-    patient = patient_get(user=request.user, pk=pk)
+    user, patient = request.user, patient_get(user=request.user, pk=pk)
+    studies = list(patient_studies(user=user, patient=patient))
+    steps = study_steps(user=user, studies=studies)
     context = {
         "section": "patients",
         "patient": patient,
-        "rows": study_rows(
-            user=request.user,
-            studies=list(patient_studies(user=request.user, patient=patient)),
-        ),
+        "rows": [
+            (row, step_words(steps[row.study.pk])) for row in study_rows(user=user, studies=studies)
+        ],
+        "duplicates": [
+            (found.patient, reason_words(found.reasons))
+            for found in likely_duplicates(user=user, patient=patient)
+        ],
         "merge_form": RecordNumberForm(),
         "merged": merged_patients(user=request.user, patient=patient),
     }
     return render(request, "diagnosis/patient_detail.html", context)
+
+
+@member_required
+@require_safe
+def patient_compare(request: MemberRequest, pk: UUID) -> HttpResponseBase:
+    """Open the newer of two studies with the older one beside it."""
+    patient = patient_get(user=request.user, pk=pk)
+    chosen = set(request.GET.getlist("study"))
+    studies = patient_studies(user=request.user, patient=patient)
+    found = [study.pk for study in studies if str(study.pk) in chosen]
+    if len(found) != len(chosen) or len(found) != 2:
+        messages.error(request, _("Tick two studies to compare them."))
+        return redirect("diagnosis:patient-detail", patient.pk)
+    newer, older = found
+    return redirect(f"{reverse('diagnosis:study-detail', args=[newer])}?prior={older}")
 
 
 @member_required

@@ -7,13 +7,14 @@ from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from diagnosis.models import Study
 from diagnosis.selectors import study_get
 from diagnosis.selectors.alerts import alert_of_study
 from diagnosis.selectors.pages import report_versions
 from diagnosis.selectors.rules import rules_get, study_waiting
+from diagnosis.selectors.similar import similar_cases
 from diagnosis.selectors.studies import study_images
 from diagnosis.selectors.study_warnings import study_warnings
 from diagnosis.selectors.worklist import live_claim, worklist_neighbours
@@ -62,6 +63,16 @@ def study_claim(request: MemberRequest, pk: UUID) -> HttpResponseBase:
         return redirect("diagnosis:study-detail", study.pk)
     context = {"study": study, **_claim(request, study), **told}
     return render(request, "diagnosis/_study_claim.html", context)
+
+
+@member_required
+@require_safe
+def similar_cases_page(request: MemberRequest, pk: UUID) -> HttpResponseBase:
+    """Confirmed cases of the clinic that are like this study."""
+    study = study_get(user=request.user, pk=pk)
+    cases = similar_cases(user=request.user, study=study)
+    context = {"section": "worklist", "study": study, "cases": cases}
+    return render(request, "diagnosis/similar_cases.html", context)
 
 
 def _change(request: MemberRequest, study: Study) -> dict[str, Any]:

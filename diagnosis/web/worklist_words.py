@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 
 from diagnosis.models import Study
@@ -21,7 +22,7 @@ PARTS = {
     "verdict_suspicion": _("AI: suspicion"),
     "verdict_cannot_assess": _("AI cannot assess"),
     "verdict_negative": _("AI: no fracture seen"),
-    "probability": _("Probability, tenths"),
+    "probability": _("Probability"),
     "analysis_failed": _("Analysis failed: nobody has looked"),
     "analysis_pending": _("No AI answer yet"),
     "new_image_after_report": _("New image after the report"),
@@ -47,7 +48,11 @@ VIEW_LABELS = {
 
 def rank_words(study: Study) -> list[tuple[str, int]]:
     """Return what the study's rank is made of, as words and points."""
-    return [(str(PARTS[p.code]), round(p.points)) for p in study_urgency_parts(study)]
+    chance = "" if study.probability is None else f" {number_format(study.probability, 2)}"
+    return [
+        (str(PARTS[part.code]) + (chance if part.code == "probability" else ""), round(part.points))
+        for part in study_urgency_parts(study)
+    ]
 
 
 def warning_sentences(codes: Iterable[str]) -> list[tuple[str, str]]:

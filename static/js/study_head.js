@@ -48,3 +48,16 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   element.click();
 });
+
+/* ?prior=STUDY: the patient page asks for two studies beside each other. The viewer's own choice of
+   earlier studies does it, once the viewer is ready. */
+const prior = new URLSearchParams(window.location.search).get("prior");
+if (prior) {
+  document.addEventListener("viewer:diagnostic", () => {
+    const choice = document.querySelector("[data-viewer-prior]");
+    const option = choice && [...choice.options].find((each) => each.value.includes(`/${prior}/`));
+    if (!option) return;
+    choice.value = option.value;
+    setTimeout(() => choice.dispatchEvent(new Event("input", { bubbles: true }))); // it listens from then on
+  }, { once: true });
+}

@@ -73,6 +73,9 @@ def routes(image: StudyImage, report) -> list[tuple[str, str]]:
         reverse("diagnosis:study-edit", args=[study]),
         reverse("diagnosis:study-status", args=[study]),
         reverse("diagnosis:study-claim", args=[study]),
+        reverse("diagnosis:study-shares", args=[study]),
+        reverse("diagnosis:similar-cases", args=[study]),
+        reverse("diagnosis:patient-compare", args=[patient]),
         *(
             reverse(f"diagnosis:image-{what}", args=[image.pk])
             for what in ("rendition", "thumbnail", "heatmap", "file")
