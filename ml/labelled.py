@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ml.data.fracatlas import Sample, read_columns, read_manifest
-
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".dcm", ".dicom", ".tif", ".tiff")
+from ml.data.records import PICTURE_SUFFIXES
 
 
 class LabelledDataError(ValueError):
@@ -98,5 +97,5 @@ def _locate(sample: Sample, images: Path, there: set[str]) -> Path | None:
     if sample.image_id in there or (images / sample.image_id).is_file():
         return images / sample.image_id
     stems = dict.fromkeys((sample.image_id, Path(sample.image_id).stem))
-    names = (f"{stem}{suffix}" for stem in stems for suffix in PICTURE_SUFFIXES)
+    names = (f"{stem}{suffix}" for stem in stems for suffix in sorted(PICTURE_SUFFIXES))
     return next((images / name for name in names if name in there), None)

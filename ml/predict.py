@@ -21,8 +21,8 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from ml.contracts import ModelArtifactError, Prediction, UnreadableImageError
+from ml.data.records import PICTURE_SUFFIXES
 from ml.decoding import decode_image
-from ml.labelled import PICTURE_SUFFIXES
 from ml.predict_output import COLUMNS, as_json, as_row, as_text, overlay_of
 from ml.predictor import WEIGHTS_FOLDER, FracturePredictor, load_predictor
 
