@@ -3,5 +3,10 @@
 from importlib.util import find_spec
 
 # Run them where training is installed: python -m pytest --noconftest -c /dev/null --rootdir .
-_TRAINING = ["test_classifier_training.py", "test_detector_training.py", "test_export_formats.py"]
+_TRAINING = [
+    "test_classifier_training.py",
+    "test_convert.py",
+    "test_detector_training.py",
+    "test_export_formats.py",
+]
 collect_ignore = [] if find_spec("tensorflow") else _TRAINING
