@@ -192,7 +192,7 @@ def _manifest_row(entry: TrainingImage, name: str, patient: str, scale: float) -
         "hardware": int("hardware" in entry.warnings),
         "cast": int("cast" in entry.warnings),
         "fracture_count": len(entry.confirmed),
-        "group": patient,
+        "group": name,  # copies of one picture; the platform keeps none
         "block": patient,
         "label_conflict": 0,
         "truncated": int("truncated_file" in {*entry.warnings, *image.warnings}),

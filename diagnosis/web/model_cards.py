@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 from markdown_it import MarkdownIt
 
 # No raw HTML, no pictures from elsewhere, no links that look like other words.
@@ -13,17 +14,17 @@ _MARKDOWN = (
     .enable("table")
     .disable(["image", "link", "autolink", "html_inline", "html_block"])
 )
-# Figures that people ask for first; the rest follows by name.
-_FIRST = (
-    "auroc",
-    "auroc_without_hardware",
-    "sensitivity_suspicion",
-    "specificity_suspicion",
-    "sensitivity_definite",
-    "specificity_definite",
-    "ece",
-    "ap30",
-)
+# Figures that people ask for first, in words; the rest follows by name.
+_FIRST = {
+    "auroc": _("AUROC"),
+    "auroc_without_hardware": _("AUROC without metal in the picture"),
+    "sensitivity_suspicion": _("Sensitivity, from suspicion on"),
+    "specificity_suspicion": _("Specificity, from suspicion on"),
+    "sensitivity_definite": _("Sensitivity, definite only"),
+    "specificity_definite": _("Specificity, definite only"),
+    "ece": _("Calibration error (ECE)"),
+    "ap30": _("Boxes: average precision at IoU 0.3"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +57,17 @@ def figures(metrics: Mapping[str, Any], other: Mapping[str, Any] | None = None) 
 
 
 def _figure(name: str, entry: object, other: object) -> Figure | None:
+    """Return a figure of a manifest; plain numbers there are counts, not figures."""
     value = _number(entry)
-    if value is None:
+    if value is None or not isinstance(entry, dict):
         return None
-    low = high = count = None
-    if isinstance(entry, dict):
-        interval = entry.get("ci95")
-        if isinstance(interval, list) and len(interval) == 2:
-            low, high = (_number(bound) for bound in interval)
-        count = entry.get("n") if isinstance(entry.get("n"), int) else None
-    return Figure(name.replace("_", " "), value, low, high, count, _number(other))
+    low = high = None
+    interval = entry.get("ci95")
+    if isinstance(interval, list) and len(interval) == 2:
+        low, high = (_number(bound) for bound in interval)
+    count = entry.get("n") if isinstance(entry.get("n"), int) else None
+    words = str(_FIRST.get(name, name.replace("_", " ")))
+    return Figure(words, value, low, high, count, _number(other))
 
 
 def _number(entry: object) -> float | None:

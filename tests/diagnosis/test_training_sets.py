@@ -197,8 +197,8 @@ def test_nothing_leads_back_to_a_patient(admin, tmp_path):
         assert secret not in names
     first = rows(tmp_path / "set" / "manifest.csv")
     again = rows(tmp_path / "again" / "manifest.csv")
-    assert len({row["group"] for row in first}) == 1  # two studies of one patient
-    assert first[0]["group"] == first[0]["block"] != again[0]["group"]
+    assert len({row["block"] for row in first}) == 1  # two studies of one patient
+    assert first[0]["block"] != again[0]["block"]
     assert {row["image_id"] for row in first}.isdisjoint(row["image_id"] for row in again)
     with Image.open(next((tmp_path / "set" / "images").iterdir())) as picture:
         assert (picture.format, picture.mode, picture.info) == ("PNG", "L", {})

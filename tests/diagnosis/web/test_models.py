@@ -231,6 +231,6 @@ def test_figures_leave_out_what_is_no_figure():
 
     shown = figures(metrics, {"auroc": {"value": 0.8}})
 
-    assert [figure.name for figure in shown] == ["auroc", "ece", "pictures"]
+    assert [figure.name for figure in shown] == ["AUROC", "Calibration error (ECE)"]
     assert shown[0].difference == pytest.approx(0.1)
     assert (shown[0].low, shown[0].high, shown[0].count) == (0.8, 0.95, 10)
