@@ -1,7 +1,8 @@
 """Read a training set that the platform exported, after checking that it is whole.
 
 It is laid out as ``ml.data.layouts.read_manifest_folder`` reads; ``export.json`` names each
-picture's sha256. ``block`` is the patient's pseudonym: ``ml.data.split`` keeps it on one side. ``rejected.csv`` holds what the AI marked and a doctor refused.
+picture's sha256. ``block`` is the patient's pseudonym: ``ml.data.split`` keeps it on one side.
+``rejected.csv`` holds what the AI marked and a doctor refused.
 """
 
 import csv
