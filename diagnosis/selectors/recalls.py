@@ -9,7 +9,15 @@ from uuid import UUID
 from django.db.models import F, Prefetch, QuerySet
 
 from accounts.models import User
-from diagnosis.models import Analysis, ModelVersion, RecallNotice, Report, ReportVersion, Study
+from diagnosis.models import (
+    Analysis,
+    ModelVersion,
+    RecallNotice,
+    Report,
+    ReportVersion,
+    Study,
+    Verdict,
+)
 
 Names = frozenset[tuple[str, str]]
 
@@ -28,6 +36,11 @@ class RecallRow:
     report_number: int | None
     signed_at: datetime | None
     signer: str
+
+    @property
+    def verdict_label(self) -> str:
+        """The verdict in the words of the screens."""
+        return str(Verdict(self.verdict).label)
 
 
 def recalled_names() -> Names:
@@ -103,6 +116,12 @@ def recall_rows(results: QuerySet[Analysis]) -> Iterator[RecallRow]:
             signed_at=signed.signed_at if signed else None,
             signer=signed.signer_name if signed else "",
         )
+
+
+def was_told_of_recall(*, user: User, version: ModelVersion) -> bool:
+    """Tell whether the person has a notice about this version in the current clinic."""
+    notices = RecallNotice.objects.for_user(user)
+    return bool(notices.filter(user=user, change__model_version=version).exists())
 
 
 def recall_notices_unseen(*, user: User) -> QuerySet[RecallNotice]:

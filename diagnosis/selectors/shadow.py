@@ -58,6 +58,16 @@ class Pair:
     truth: bool | None = None
 
     @property
+    def active_label(self) -> str:
+        """The active version's verdict in the words of the screens."""
+        return str(Verdict(self.active).label)
+
+    @property
+    def shadow_label(self) -> str:
+        """The shadow's verdict in the same words."""
+        return str(Verdict(self.shadow).label)
+
+    @property
     def agrees(self) -> bool:
         """Whether both call it a fracture, both do not, or both cannot assess it."""
         return _called(self.active) == _called(self.shadow)

@@ -25,7 +25,12 @@ from accounts.reauthentication import credentials_confirm
 from diagnosis.models import ModelVersion
 from diagnosis.selectors import model_version_list
 from diagnosis.selectors.model_versions import model_changes, model_version_get, rollback_candidate
-from diagnosis.selectors.recalls import RecallRow, recall_results, recall_rows
+from diagnosis.selectors.recalls import (
+    RecallRow,
+    recall_results,
+    recall_rows,
+    was_told_of_recall,
+)
 from diagnosis.selectors.shadow import BINS, shadow_comparison
 from diagnosis.selectors.training import training_consent
 from diagnosis.services.model_recalls import (
@@ -132,8 +137,9 @@ def model_rollback_action(request: HttpRequest) -> HttpResponseBase:
 def model_recall_csv(request: MemberRequest, pk: UUID) -> HttpResponse:
     """The clinic's results and reports that rest on a recalled version; ids only."""
     clinic_id = request.membership.clinic_id
-    require(user=request.user, action=Action.MODEL_VIEW, clinic_id=clinic_id)
     model = model_version_get(pk=pk)
+    if not was_told_of_recall(user=request.user, version=model):
+        require(user=request.user, action=Action.MODEL_VIEW, clinic_id=clinic_id)
     if not model.is_recalled:
         raise Http404
     response = HttpResponse(content_type="text/csv; charset=utf-8")

@@ -160,8 +160,12 @@ def test_a_recall_is_marked_listed_and_confirmed(client, operator, mailoutbox):
     [row] = csv.DictReader(io.StringIO(answer.content.decode()))
     assert (row["analysis_id"], row["verdict"]) == (str(analysis.pk), "definite")
     with clinic_scope(operator.clinic_id):
-        assert AuditEvent.objects.get(action="model.recall.export").details == {"rows": 1}
+        event = AuditEvent.objects.get(action="model.recall.export", outcome="success")
+        assert event.details == {"rows": 1}
+    client.force_login(MembershipFactory(clinic=operator.clinic, technician=True).user)
+    assert client.get(answer.request["PATH_INFO"]).status_code == 403
     client.force_login(doctor.user)
+    assert client.get(answer.request["PATH_INFO"]).content == answer.content
     study = client.get(reverse("diagnosis:study-detail", args=[image.study_id])).content.decode()
     assert "was recalled" in study
     worklist = client.get(reverse("diagnosis:worklist"))
