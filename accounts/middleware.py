@@ -165,6 +165,9 @@ class UploadMiddleware:
         if token is None or token.scope == ApiToken.Scope.WRITE:
             try:
                 _read = request.POST
+                if request.content_type == "multipart/related":
+                    # STOW-RS is no form, so nothing has been read yet.
+                    request._body = request.read()  # noqa: SLF001
             except UnreadablePostError:  # the sender went away
                 return HttpResponse(status=400)
         return self.get_response(request)

@@ -41,6 +41,7 @@ class Action(StrEnum):
     TRAINING_EXPORT = "training.export"
     DESTINATION_MANAGE = "destination.manage"
     DELIVERY_SEND = "delivery.send"
+    STUDY_EXPORT = "study.export"
 
 
 _VIEW = frozenset({Action.PATIENT_VIEW, Action.STUDY_VIEW, Action.REPORT_VIEW})
@@ -66,6 +67,7 @@ ALLOWED: Mapping[Role, frozenset[Action]] = {
         Action.REPORT_WRITE,
         Action.REPORT_SIGN,
         Action.DELIVERY_SEND,
+        Action.STUDY_EXPORT,
         Action.STUDY_CLAIM,
         Action.STUDY_ASSIGN,
         Action.STUDY_SHARE,
@@ -82,6 +84,7 @@ ALLOWED: Mapping[Role, frozenset[Action]] = {
         Action.DELIVERY_SEND,
         Action.MODEL_VIEW,
         Action.TRAINING_EXPORT,
+        Action.STUDY_EXPORT,
     },
 }
 

@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, storages
-from django.http import FileResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import FileResponse, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from google.api_core.exceptions import GoogleAPIError, NotFound
@@ -177,6 +177,19 @@ def object_response(*, key: str, content_type: str, download_name: str = "") -> 
     response["Cache-Control"] = _CACHE_NOTHING if download_name else _CACHE_SHOWN
     response["Vary"] = "Cookie, Authorization"
     return response
+
+
+def download(content: bytes) -> HttpResponse:
+    """Answer with a ZIP file that was made for one download and that no cache keeps."""
+    return HttpResponse(
+        content,
+        content_type="application/zip",
+        headers={
+            "Content-Disposition": 'attachment; filename="images.zip"',
+            "Cache-Control": _CACHE_NOTHING,
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
 
 
 def _redirect(

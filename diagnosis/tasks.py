@@ -173,6 +173,9 @@ def run_delivery(claim: Claim) -> None:
         delivery_fail(claim=claim, code=error.code)
     except PeerUnavailableError as error:
         delivery_postpone(claim=claim, code=error.code)
+    except FileNotFoundError as error:
+        _log_delivery(claim, "object_missing", error)
+        delivery_fail(claim=claim, code="object_missing")
     except OSError as error:
         _log_delivery(claim, "storage", error)
         delivery_postpone(claim=claim, code="storage")

@@ -26,6 +26,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("diagnosis.api.urls")),
     path("fhir/R4/", include("diagnosis.api.fhir.urls")),
     path("fhir/metadata", CapabilityView.as_view(), name="fhir-metadata"),
+    path("api/dicomweb/", include("diagnosis.api.dicomweb.urls")),
     path("", include("accounts.web.urls")),
     path("", include("diagnosis.web.urls")),
 ]

@@ -1,8 +1,8 @@
 """What every decoder shares: the decoded image, its limits and the stable refusal codes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import numpy as np
@@ -98,6 +98,7 @@ class DecodedImage:
         warnings: codes out of ``WARNING_CODES``.
         pixel_spacing: millimetres between rows and between columns, ``None`` when unknown.
         pixel_spacing_origin: ``"patient"`` (calibrated), ``"imager"`` (at the detector) or ``""``.
+        header: DICOM keyword to text: whose image it says it is, of which order, and when.
     """
 
     frames: Sequence[Frame]
@@ -119,6 +120,7 @@ class DecodedImage:
     body_part_examined: str = ""
     pixel_spacing: tuple[float, float] | None = None
     pixel_spacing_origin: str = ""
+    header: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @contextmanager

@@ -15,6 +15,12 @@ __all__ = ["DicomFrames", "DicomSource", "decode_dicom", "is_dicom", "open_dicom
 FLOAT_PIXEL_DATA: Final = (0x7FE00008, 0x7FE00009)
 UID_PATTERN: Final = re.compile(r"[0-9.]{1,64}")
 CODE_PATTERN: Final = re.compile(r"[A-Z0-9 _]{1,16}")
+HEADER: Final = (
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID",
+    "StudyDate", "StudyTime", "AcquisitionDate", "AcquisitionTime", "ContentDate", "ContentTime",
+    "SeriesNumber", "InstanceNumber",
+)  # fmt: skip
+HEADER_LENGTH: Final = 200
 PROJECTION: Final = frozenset({"CR", "DX", "RG", "XA", "RF", "MG", "IO", "PX", "XC"})
 
 
@@ -51,6 +57,7 @@ def decode_dicom(data: bytes, limits: Limits) -> DecodedImage:
         body_part_examined=_code(dataset, "BodyPartExamined"),
         pixel_spacing=spacing,
         pixel_spacing_origin=origin,
+        header=_header(dataset),
     )
 
 
@@ -77,6 +84,16 @@ def _uid(dataset: Dataset, keyword: str) -> str:
 def _code(dataset: Dataset, keyword: str) -> str:
     value = str(dataset.get(keyword) or "").strip().upper()
     return value if CODE_PATTERN.fullmatch(value) else ""
+
+
+def _header(dataset: Dataset) -> dict[str, str]:
+    """Return what the file says about person, order and time; text, cut, nothing believed."""
+    found = {}
+    for keyword in HEADER:
+        text = str(dataset.get(keyword) or "").strip().strip("\0")
+        if text and text.isprintable():
+            found[keyword] = text[:HEADER_LENGTH]
+    return found
 
 
 def _spacing(dataset: Dataset) -> tuple[tuple[float, float] | None, str]:

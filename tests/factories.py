@@ -20,6 +20,7 @@ from diagnosis.models import (
     Content,
     Delivery,
     Destination,
+    Device,
     Event,
     Finding,
     FindingReview,
@@ -292,6 +293,17 @@ class FindingReviewFactory(ClinicOwnedFactory[FindingReview]):
     width = 30.0
     height = 40.0
     author = factory.SubFactory(UserFactory)
+
+
+class DeviceFactory(ClinicOwnedFactory[Device]):
+    class Meta:
+        model = Device
+
+    membership = factory.SubFactory(MembershipFactory, roles=[Role.TECHNICIAN])
+    clinic = factory.SelfAttribute("membership.clinic")
+    name = factory.Sequence(lambda n: f"Modality {n}")
+    ae_title = factory.Sequence(lambda n: f"MODALITY{n}")
+    address = "127.0.0.1"
 
 
 class DestinationFactory(ClinicOwnedFactory[Destination]):

@@ -10,7 +10,7 @@ from django_filters.fields import IsoDateTimeField
 
 from accounts.models import AuditEvent
 from diagnosis.api.fields import PRIORITY_NAMES
-from diagnosis.models import Alert, Patient, Priority, Report, Study, Verdict
+from diagnosis.models import Alert, Delivery, Patient, Priority, Report, Study, Verdict
 
 _SEARCH = "Words that begin a name, the record number or the birth date."
 
@@ -103,6 +103,20 @@ class ReportFilter(_CreatedFilter):
 
     class Meta:
         model = Report
+        fields: list[str] = []
+
+
+class DeliveryFilter(_CreatedFilter):
+    """What was sent of one study, to one destination, or in one state."""
+
+    study = django_filters.UUIDFilter(field_name="study_id", label="Id of the study.")
+    destination = django_filters.UUIDFilter(
+        field_name="destination_id", label="Id of the destination."
+    )
+    status = django_filters.MultipleChoiceFilter(choices=Delivery.Status.choices)
+
+    class Meta:
+        model = Delivery
         fields: list[str] = []
 
 

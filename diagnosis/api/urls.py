@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from rest_framework.routers import SimpleRouter
 
 from diagnosis.api.views.alerts import AlertViewSet
+from diagnosis.api.views.deliveries import DeliveryViewSet, DestinationViewSet
 from diagnosis.api.views.documentation import DocsView, SchemaView
 from diagnosis.api.views.findings import FindingViewSet, StudyFindingsViewSet
 from diagnosis.api.views.images import ImageViewSet
@@ -28,6 +29,8 @@ router.register("images", ImageViewSet, basename="image")
 router.register("findings", FindingViewSet, basename="finding")
 router.register("alerts", AlertViewSet, basename="alert")
 router.register("reports", ReportViewSet, basename="report")
+router.register("destinations", DestinationViewSet, basename="destination")
+router.register("deliveries", DeliveryViewSet, basename="delivery")
 router.register("models", ModelVersionViewSet, basename="model")
 router.register("audit-events", AuditEventViewSet, basename="audit-event")
 

@@ -22,7 +22,7 @@ PNG_STRATEGY: Final = cv2.IMWRITE_PNG_STRATEGY_RLE
 
 def rendition(frame: Frame, *, index: int, side: int) -> Rendition:
     """Make one JPEG whose long side is at most ``side`` pixels."""
-    small = _windowed(_reduced(frame, side))
+    small = windowed(_reduced(frame, side))
     height, width = small.shape
     return Rendition(index, int(width), int(height), _encoded(".jpg", small))
 
@@ -53,7 +53,7 @@ def _reduced(frame: Frame, side: int) -> Frame:
     return small.astype(np.uint16) if frame.dtype == np.uint16 else small.astype(np.uint8)
 
 
-def _windowed(frame: Frame) -> npt.NDArray[np.uint8]:
+def windowed(frame: Frame) -> npt.NDArray[np.uint8]:
     """Show 16 bits through a percentile window; 8 bits are shown as they are."""
     if frame.dtype == np.uint8:
         return frame.astype(np.uint8, copy=False)

@@ -3,7 +3,7 @@
 import json
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
 from ml.decoding import REFUSAL_CODES, WARNING_CODES
@@ -47,6 +47,7 @@ class DicomAttributes:
     Attributes:
         pixel_spacing: millimetres between rows and between columns.
         pixel_spacing_origin: ``patient`` (calibrated), ``imager`` (at the detector) or ``""``.
+        header: keyword to text: whose image it says it is, of which order, and when.
     """
 
     transfer_syntax_uid: str
@@ -59,6 +60,7 @@ class DicomAttributes:
     body_part_examined: str
     pixel_spacing: tuple[float, float] | None
     pixel_spacing_origin: str
+    header: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +220,7 @@ def _dicom(values: dict[str, Any] | None) -> DicomAttributes | None:
     if values is None:
         return None
     spacing = values.pop("pixel_spacing")
+    header = {str(k)[:64]: str(v)[:200] for k, v in dict(values.pop("header")).items()}
     texts = {name: str(value)[:64] for name, value in values.items()}
     pair = (float(spacing[0]), float(spacing[1])) if spacing else None
-    return DicomAttributes(pixel_spacing=pair, **texts)
+    return DicomAttributes(pixel_spacing=pair, header=header, **texts)

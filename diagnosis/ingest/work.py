@@ -91,4 +91,5 @@ def _attributes(image: DecodedImage) -> DicomAttributes | None:
         body_part_examined=image.body_part_examined,
         pixel_spacing=image.pixel_spacing,
         pixel_spacing_origin=image.pixel_spacing_origin,
+        header=dict(image.header),
     )

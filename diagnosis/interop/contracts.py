@@ -106,22 +106,29 @@ class SourceImageForDicom:
 
 @dataclass(frozen=True, slots=True)
 class FindingForDicom:
-    """One box in pixels of its image, origin top left; ``uid`` is the same in every carrier."""
+    """One box in pixels of its image, origin top left; ``uid`` is the same in every carrier.
+
+    One that a doctor added (``by_reader``) has no probability; one of the AI always has.
+    """
 
     uid: UUID
     x: float
     y: float
     width: float
     height: float
-    probability: float
+    probability: float | None
     certainty: Certainty
+    by_reader: bool = False
 
     def __post_init__(self) -> None:
+        if (self.probability is None) != self.by_reader:
+            raise ValueError("The AI gives a probability, a reader gives none.")
         if not all(math.isfinite(v) for v in (self.x, self.y, self.width, self.height)):
             raise ValueError("A box has finite coordinates.")
         if self.width <= 0 or self.height <= 0:
             raise ValueError("A box has an area.")
-        _require_probability(self.probability)
+        if self.probability is not None:
+            _require_probability(self.probability)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +182,19 @@ class SignatureForDicom:
 
 
 @dataclass(frozen=True, slots=True)
+class PredecessorForDicom:
+    """A structured report of the same study that the receiver has, and that is replaced."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+
+    def __post_init__(self) -> None:
+        for uid in (self.sop_class_uid, self.sop_instance_uid, self.series_instance_uid):
+            _require_uid(uid)
+
+
+@dataclass(frozen=True, slots=True)
 class ResultForDicom:
     """One study's result; ``result_id`` changes with its content, so that UIDs follow it.
 
@@ -190,6 +210,7 @@ class ResultForDicom:
     created_at: datetime.datetime
     institution: str = ""
     signature: SignatureForDicom | None = None
+    predecessors: tuple[PredecessorForDicom, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.images:

@@ -126,6 +126,6 @@ def _draw_box(
     left, top = (float(v) for v in box[0])
     _, _, _, text_height = font.getbbox("A")
     above = max(0.0, top - text_height - _MARGIN)
-    words = label(result, finding.probability)
+    words = label(result, finding)
     left = max(0.0, min(left, item.image.columns - font.getlength(words) - _MARGIN))
     draw.text((left, above), words, font=font, fill=color)

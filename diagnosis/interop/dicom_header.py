@@ -12,7 +12,13 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.valuerep import DA, DT, TM
 
-from diagnosis.interop.contracts import AlgorithmForDicom, ResultForDicom, SourceImageForDicom
+from diagnosis.interop.contracts import (
+    AlgorithmForDicom,
+    PatientForDicom,
+    ResultForDicom,
+    SourceImageForDicom,
+    StudyForDicom,
+)
 
 # At INFO it logs the identifiers of the images, which lead to a patient.
 logging.getLogger("highdicom").setLevel(logging.WARNING)
@@ -75,22 +81,12 @@ def identifier(value: str, length: int = _LONG_STRING) -> str:
 
 def reference(result: ResultForDicom, image: SourceImageForDicom) -> Dataset:
     """Return the source image's attributes as highdicom reads them, without pixels."""
-    patient, study = result.patient, result.study
     dataset = Dataset()
     dataset.SpecificCharacterSet = UTF8
     dataset.SOPClassUID = image.sop_class_uid
     dataset.SOPInstanceUID = image.sop_instance_uid
-    dataset.StudyInstanceUID = study.instance_uid
     dataset.SeriesInstanceUID = image.series_instance_uid
-    dataset.PatientID = identifier(patient.patient_id)
-    dataset.PatientName = person_name(patient.name)
-    dataset.PatientBirthDate = _date(patient.birth_date)
-    dataset.PatientSex = patient.sex
-    dataset.StudyID = identifier(study.study_id, _SHORT_STRING)
-    dataset.AccessionNumber = identifier(study.accession_number, _SHORT_STRING)
-    dataset.StudyDate = _date(study.study_date)
-    dataset.StudyTime = _time(study.study_time)
-    dataset.ReferringPhysicianName = person_name(study.referring_physician)
+    identity(dataset, result.patient, result.study)
     dataset.Modality = image.modality
     dataset.Rows = image.rows
     dataset.Columns = image.columns
@@ -101,6 +97,20 @@ def reference(result: ResultForDicom, image: SourceImageForDicom) -> Dataset:
         dataset.SharedFunctionalGroupsSequence = [Dataset()]
         dataset.PerFrameFunctionalGroupsSequence = [Dataset() for _ in range(image.frame_count)]
     return dataset
+
+
+def identity(dataset: Dataset, patient: PatientForDicom, study: StudyForDicom) -> None:
+    """Write whose object it is and of which study."""
+    dataset.StudyInstanceUID = study.instance_uid
+    dataset.PatientID = identifier(patient.patient_id)
+    dataset.PatientName = person_name(patient.name)
+    dataset.PatientBirthDate = _date(patient.birth_date)
+    dataset.PatientSex = patient.sex
+    dataset.StudyID = identifier(study.study_id, _SHORT_STRING)
+    dataset.AccessionNumber = identifier(study.accession_number, _SHORT_STRING)
+    dataset.StudyDate = _date(study.study_date)
+    dataset.StudyTime = _time(study.study_time)
+    dataset.ReferringPhysicianName = person_name(study.referring_physician)
 
 
 def laterality(image: SourceImageForDicom) -> str:

@@ -43,6 +43,9 @@ _LAYERS = {
         "AI SUSPICION", 2, "AI: suspicion, dashed boxes", CIELabColor(80.0, 10.0, 75.0)
     ),
 }
+_READER_LAYER = pr.GraphicLayer(
+    "READER", 4, "Boxes that the reader added", CIELabColor(70.0, -50.0, 40.0)
+)
 _NOTE_LAYER = pr.GraphicLayer("AI NOTE", 3, "AI: images without a box", CIELabColor(90.0, 0.0, 0.0))
 _NOTES = {
     ImageVerdict.DEFINITE: "fracture, not located",
@@ -76,7 +79,9 @@ def presentation_state(result: ResultForDicom, item: ImageResultForDicom) -> Dat
         content_description="AI findings, not for primary diagnosis",
         graphic_annotations=annotations,
         graphic_layers=[
-            layer for layer in (*_LAYERS.values(), _NOTE_LAYER) if layer.GraphicLayer in used
+            layer
+            for layer in (*_LAYERS.values(), _NOTE_LAYER, _READER_LAYER)
+            if layer.GraphicLayer in used
         ],
         modality_lut_transformation=_rescale(image),
         voi_lut_transformations=_window(image),
@@ -96,9 +101,11 @@ def presentation_state(result: ResultForDicom, item: ImageResultForDicom) -> Dat
     return dataset
 
 
-def label(result: ResultForDicom, probability: float) -> str:
+def label(result: ResultForDicom, finding: FindingForDicom) -> str:
     """Return the words at a box."""
-    return f"AI {text(result.algorithm.version)} {probability:.0%}"
+    if finding.probability is None:
+        return "Reader"
+    return f"AI {text(result.algorithm.version)} {finding.probability:.0%}"
 
 
 def dashes(outline_points: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
@@ -118,7 +125,7 @@ def _annotations(
     for number, finding in enumerate(item.findings, start=1):
         yield pr.GraphicAnnotation(
             [source],
-            _LAYERS[finding.certainty],
+            _READER_LAYER if finding.by_reader else _LAYERS[finding.certainty],
             frame,
             graphic_objects=_lines(item, finding, number),
             text_objects=[_words(result, item, finding)],
@@ -163,7 +170,7 @@ def _words(
 ) -> pr.TextObject:
     left, top = outline(finding, item.image)[0]
     return pr.TextObject(
-        label(result, finding.probability),
+        label(result, finding),
         units=pr.AnnotationUnitsValues.PIXEL,
         anchor_point=(float(left), float(top)),
         anchor_point_visible=False,

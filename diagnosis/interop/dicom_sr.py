@@ -52,6 +52,7 @@ def structured_report(result: ResultForDicom) -> Dataset:
         verifying_observer_name=person_name(signature.signer_name) if signature else None,
         verifying_organization=text(signature.organization) if signature else None,
         institution_name=text(result.institution) or None,
+        previous_versions=_predecessors(result),
         performed_procedure_codes=[codes.PLAIN_RADIOGRAPHY],
         series_description="AI findings",
         specific_character_set=UTF8,
@@ -83,6 +84,18 @@ def _content(result: ResultForDicom) -> sr.MeasurementReport:
             sr.CodedConcept.from_code(codes.ENGLISH)
         ),
     )
+
+
+def _predecessors(result: ResultForDicom) -> list[Dataset] | None:
+    found = []
+    for predecessor in result.predecessors:
+        dataset = Dataset()
+        dataset.SOPClassUID = predecessor.sop_class_uid
+        dataset.SOPInstanceUID = predecessor.sop_instance_uid
+        dataset.SeriesInstanceUID = predecessor.series_instance_uid
+        dataset.StudyInstanceUID = result.study.instance_uid
+        found.append(dataset)
+    return found or None
 
 
 def _observer(result: ResultForDicom) -> sr.ObservationContext:
@@ -144,8 +157,8 @@ def _finding_group(
         geometric_purpose=codes.BOUNDED_BY,
         finding_type=codes.FRACTURE,
         finding_sites=[_site(item)],
-        algorithm_id=_algorithm(algorithm),
-        measurements=[_probability(finding.probability)],
+        algorithm_id=None if finding.by_reader else _algorithm(algorithm),
+        measurements=[] if finding.probability is None else [_probability(finding.probability)],
         qualitative_evaluations=[
             sr.QualitativeEvaluation(
                 codes.CERTAINTY_OF_FINDING, codes.CERTAINTIES[finding.certainty]

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fhir.resources.R4B.observation import Observation as FhirObservation
 
+from diagnosis.interop.dicom_identity import image_uid
 from diagnosis.interop.fhir_base import (
     SNOMED,
     TERMINOLOGY,
@@ -24,7 +25,7 @@ from diagnosis.interop.fhir_base import (
     require_clinic,
     require_link,
 )
-from diagnosis.interop.fhir_imaging import body_site_text, image_side, image_uid
+from diagnosis.interop.fhir_imaging import body_site_text, image_side
 from diagnosis.models import Analysis, Finding, Study, StudyImage, Verdict
 from diagnosis.models.regions import region_label
 

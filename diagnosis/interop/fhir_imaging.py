@@ -1,14 +1,20 @@
 """Patients and their studies as FHIR Patient and ImagingStudy."""
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from fhir.resources.R4B.imagingstudy import ImagingStudy as FhirImagingStudy
 from fhir.resources.R4B.patient import Patient as FhirPatient
 
+from diagnosis.interop.dicom_identity import (
+    image_uid,
+    known_uid,
+    modality,
+    series_uid,
+    study_uid,
+)
 from diagnosis.interop.fhir_base import (
     DCM,
     SNOMED,
@@ -22,7 +28,6 @@ from diagnosis.interop.fhir_base import (
     coding,
     compact,
     concept,
-    dicom_uid,
     dicom_uid_identifier,
     instant,
     reference,
@@ -31,9 +36,6 @@ from diagnosis.interop.fhir_base import (
 )
 from diagnosis.models import Patient, Study, StudyImage
 
-_UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
-_MODALITY = re.compile(r"[A-Z]{2,16}")
-_OTHER_MODALITY = "OT"
 # The class that each modality's own images have; everything else is a secondary capture.
 _SOP_CLASSES = {
     "CR": "1.2.840.10008.5.1.4.1.1.1",
@@ -148,16 +150,6 @@ def body_site_text(part: str, side: str) -> str:
     return f"{part}, {side}" if part and side in _SIDES else part
 
 
-def study_uid(study: Study) -> str:
-    """Return the Study Instance UID: the one that came in, else one made of the study's id."""
-    return _known_uid(study.study_instance_uid) or dicom_uid(study.pk)
-
-
-def image_uid(image: StudyImage) -> str:
-    """Return the SOP Instance UID: the one that came in, else one made of the image's id."""
-    return _known_uid(image.sop_instance_uid) or dicom_uid(image.pk)
-
-
 def image_side(image: StudyImage, study: Study) -> str:
     """Return the side that the image shows, else the ordered one; ``""`` when neither says one.
 
@@ -169,10 +161,6 @@ def image_side(image: StudyImage, study: Study) -> str:
 
 def _meta(updated_at: datetime | None) -> Json:
     return {"lastUpdated": instant(updated_at) if updated_at else None}
-
-
-def _known_uid(uid: str) -> str:
-    return uid if len(uid) <= 64 and _UID.fullmatch(uid) else ""
 
 
 def _study_identifiers(context: FhirContext, study: Study) -> list[Json]:
@@ -189,18 +177,13 @@ def _study_identifiers(context: FhirContext, study: Study) -> list[Json]:
     return identifiers
 
 
-def _modality(image: StudyImage) -> str:
-    return image.modality if _MODALITY.fullmatch(image.modality) else _OTHER_MODALITY
-
-
 def _by_series(
     study: Study, images: Iterable[StudyImage]
 ) -> Iterable[tuple[str, list[StudyImage]]]:
     """Group images by series; those without a series share one for each modality."""
     groups: dict[str, list[StudyImage]] = {}
     for image in images:
-        made = dicom_uid(uuid5(study.pk, f"series {_modality(image)}"))
-        groups.setdefault(_known_uid(image.series_instance_uid) or made, []).append(image)
+        groups.setdefault(series_uid(study, image), []).append(image)
     return groups.items()
 
 
@@ -211,7 +194,7 @@ def _series(
     part = clean_line(study.get_body_part_display())
     return {
         "uid": uid,
-        "modality": coding(DCM, _modality(images[0])),
+        "modality": coding(DCM, modality(images[0])),
         "numberOfInstances": len(images),
         "bodySite": {"display": part} if part else None,
         "laterality": _laterality(context, sides.pop()) if len(sides) == 1 else None,
@@ -227,7 +210,9 @@ def _laterality(context: FhirContext, side: str) -> Json | None:
 
 
 def _instance(image: StudyImage) -> Json:
-    sop_class = _SOP_CLASSES.get(image.modality, _SECONDARY_CAPTURE)
+    sop_class = known_uid(image.sop_class_uid) or _SOP_CLASSES.get(
+        image.modality, _SECONDARY_CAPTURE
+    )
     return {
         "uid": image_uid(image),
         "sopClass": coding(URI_SYSTEM, f"urn:oid:{sop_class}"),

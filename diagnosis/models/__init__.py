@@ -5,6 +5,7 @@ from diagnosis.models.analyses import Analysis, Finding
 from diagnosis.models.annotations import Annotation, StudyKeyImage
 from diagnosis.models.base import ClinicOwnedModel, ClinicOwnedQuerySet, Job, Priority
 from diagnosis.models.deliveries import Content, Delivery, Destination, Event
+from diagnosis.models.devices import Device
 from diagnosis.models.finding_reviews import FindingReview
 from diagnosis.models.hl7 import Hl7Message, Hl7Sender
 from diagnosis.models.idempotency import IdempotencyRecord
@@ -31,6 +32,7 @@ __all__ = [
     "Content",
     "Delivery",
     "Destination",
+    "Device",
     "Event",
     "Finding",
     "FindingReview",

@@ -96,6 +96,9 @@ class Study(ClinicOwnedModel):
     )
     accession_number = models.CharField(_("accession number"), max_length=64, blank=True)
     study_instance_uid = models.CharField(max_length=64, blank=True)
+    # As its first DICOM image says them, by the clock of whoever took it.
+    study_date = models.DateField(null=True, blank=True)
+    study_time = models.TimeField(null=True, blank=True)
     created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     assigned_to = models.ForeignKey(
         User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
@@ -200,6 +203,10 @@ class StudyImage(ClinicOwnedModel):
     pixel_spacing = models.JSONField(null=True, blank=True)
     sop_instance_uid = models.CharField(max_length=64, blank=True)
     series_instance_uid = models.CharField(max_length=64, blank=True)
+    sop_class_uid = models.CharField(max_length=64, blank=True)
+    acquired_at = models.DateTimeField(null=True, blank=True)
+    # What of the file's header objects made of this image must repeat; nothing that names a person.
+    dicom_header = models.JSONField(default=dict, blank=True, editable=False)
     warnings = ArrayField(models.CharField(max_length=40), default=list, blank=True)
     uploaded_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
 

@@ -16,7 +16,9 @@ from accounts.tenancy import clinic_scope
 from diagnosis import jobs
 from diagnosis.inference import AnalysisOutcome, FindingOutcome, analyse, refusal
 from diagnosis.jobs import Claim
-from diagnosis.models import Analysis, Finding, ModelVersion
+from diagnosis.models import Analysis, Event, Finding, ModelVersion, Study
+from diagnosis.services.deliveries import deliveries_promise
+from diagnosis.services.dicom_results import result_digest
 from diagnosis.services.integrity import served_bytes
 from diagnosis.services.model_files import model_folder, model_usable
 from diagnosis.services.model_routing import identity_of, model_route
@@ -255,4 +257,7 @@ def _note(analysis_id: UUID) -> None:
             patient_id=study.patient_id,
             code=analysis.error_code,
         )
-    study_refresh(study_id=study.pk)
+    study = study_refresh(study_id=study.pk)
+    if study.status == Study.Status.READY and not analysis.is_open:
+        subject = result_digest(study.result)
+        deliveries_promise(study=study, event=Event.RESULT_READY, subject=subject)

@@ -31,7 +31,9 @@ def delivery_run(*, claim: Claim) -> None:
     """
     with clinic_scope(claim.clinic_id):
         delivery = (
-            jobs.job_held(Delivery, claim).select_related("destination", "study__patient").first()
+            jobs.job_held(Delivery, claim)
+            .select_related("destination", "study__patient", "study__clinic")
+            .first()
         )
         if delivery is None:
             return

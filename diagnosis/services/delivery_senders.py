@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from diagnosis.models import Delivery, Destination
+from diagnosis.services.dicom_sending import cstore_prepare, cstore_test, stow_prepare, stow_test
 from diagnosis.services.hl7_sending import mllp_check, mllp_prepare
 from diagnosis.services.webhook_sending import webhook_check, webhook_prepare
 from diagnosis.transport.errors import PeerRefusedError
@@ -28,6 +29,8 @@ class Sender:
 SENDERS: Final[Mapping[str, Sender]] = {
     Destination.Kind.HL7_MLLP: Sender(prepare=mllp_prepare, test=mllp_check),
     Destination.Kind.WEBHOOK: Sender(prepare=webhook_prepare, test=webhook_check),
+    Destination.Kind.DICOM_CSTORE: Sender(prepare=cstore_prepare, test=cstore_test),
+    Destination.Kind.DICOM_STOW: Sender(prepare=stow_prepare, test=stow_test),
 }
 
 

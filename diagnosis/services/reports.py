@@ -22,7 +22,8 @@ from accounts.policy import Action, require
 from diagnosis.documents.contracts import DocumentStatus, Verification
 from diagnosis.documents.digest import report_digest
 from diagnosis.documents.renderer import render_report
-from diagnosis.models import Report, ReportVersion, Study
+from diagnosis.models import Event, Report, ReportVersion, Study
+from diagnosis.services.deliveries import deliveries_promise
 from diagnosis.services.report_basis import report_basis
 from diagnosis.services.report_documents import (
     report_document,
@@ -189,6 +190,7 @@ def report_sign(*, actor: User, report: Report, revision: int | None = None) -> 
     draft.content_sha256, draft.pdf_sha256 = digest, hashlib.sha256(pdf).hexdigest()
     draft.save()
     study_refresh(study_id=study.pk)
+    deliveries_promise(study=study, event=Event.REPORT_SIGNED, subject=str(draft.pk))
     _audit(actor, "report.sign", report, study, version=draft.number, sha256=digest)
     return draft
 

@@ -15,6 +15,8 @@ from accounts.policy import Action, require
 from diagnosis.ingest.images import ingest_image
 from diagnosis.ingest.messages import REFUSALS
 from diagnosis.ingest.results import IngestedImage
+from diagnosis.interop.dicom_identity import known_uid
+from diagnosis.interop.dicom_times import acquired_at, dicom_date, dicom_time
 from diagnosis.models import Study, StudyImage
 from diagnosis.services.analyses import analysis_enqueue
 from diagnosis.services.studies import next_position, study_locked
@@ -24,6 +26,7 @@ from diagnosis.storage import object_delete, object_put
 from fracture_site.common.errors import ConflictError, TooLargeError, UnavailableError
 
 _JPEG = "image/jpeg"
+HEADER_KEPT = frozenset({"StudyID", "StudyDate", "StudyTime", "SeriesNumber", "InstanceNumber"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,10 @@ class _StoredObjects:
     thumbnail: str
 
 
-def image_upload(*, actor: User, study: Study, data: bytes) -> UploadOutcome:
-    """Add an image to a study and queue its analysis.
+def image_upload(
+    *, actor: User, study: Study, data: bytes, ingested: IngestedImage | None = None
+) -> UploadOutcome:
+    """Add an image to a study and queue its analysis; ``ingested`` is what was read of it before.
 
     Objects are stored before the row commits, so a row never points to nothing.
     A reported study takes images too; its report is then marked.
@@ -62,7 +67,7 @@ def image_upload(*, actor: User, study: Study, data: bytes) -> UploadOutcome:
     known = _existing(study, sha256)
     if known:
         return known
-    ingested = ingest_image(data)
+    ingested = ingested or ingest_image(data)
     with _objects(data, ingested) as stored:
         return _image_create(actor, study, ingested, stored)
 
@@ -89,6 +94,14 @@ def _image_create(
             raise
         _discard(stored)
         return known
+    if ingested.dicom and not locked.study_instance_uid:
+        # The first image decides; what is sent back then joins it in the archive it came from.
+        locked.study_instance_uid = known_uid(ingested.dicom.study_instance_uid)
+        locked.save(update_fields=["study_instance_uid", "updated_at"])
+    if locked.study_date is None and (day := dicom_date(image.dicom_header.get("StudyDate", ""))):
+        locked.study_date = day
+        locked.study_time = dicom_time(image.dicom_header.get("StudyTime", ""))
+        locked.save(update_fields=["study_date", "study_time", "updated_at"])
     analysis_enqueue(image=image, requested_by=actor, priority=locked.priority)
     study_refresh(study_id=locked.pk)
     audit_record(
@@ -167,6 +180,9 @@ def _new_image(
         image.body_part_examined = dicom.body_part_examined[:16]
         image.sop_instance_uid = dicom.sop_instance_uid
         image.series_instance_uid = dicom.series_instance_uid
+        image.sop_class_uid = dicom.sop_class_uid
+        image.acquired_at = acquired_at(dicom.header, study.clinic.time_zone)
+        image.dicom_header = {k: v for k, v in dicom.header.items() if k in HEADER_KEPT}
         if dicom.pixel_spacing:
             row, column = dicom.pixel_spacing
             image.pixel_spacing = {

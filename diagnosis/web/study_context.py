@@ -8,10 +8,12 @@ from accounts.reauthentication import has_authenticator
 from diagnosis.models import Analysis, ReportVersion, Study, StudyImage
 from diagnosis.models.regions import region_label
 from diagnosis.selectors import earlier_studies, study_images
+from diagnosis.selectors.deliveries import study_deliveries
 from diagnosis.selectors.pages import patient_studies, queue_position, report_versions
 from diagnosis.selectors.recalls import study_is_recalled
 from diagnosis.services.report_basis import report_basis
 from diagnosis.services.report_documents import unassessed_note
+from diagnosis.web.delivery_words import delivery_row
 from diagnosis.web.doors import MemberRequest
 from diagnosis.web.findings import findings_context
 from diagnosis.web.forms import ImageMoveForm, RecordNumberForm, ReportForm, SignForm
@@ -39,6 +41,7 @@ def study_context(request: MemberRequest, study: Study) -> dict[str, Any]:
         "result": study.result or {},
         "recalled": study_is_recalled(study),
         "region": region_label(study.region) if study.region else "",
+        "deliveries": [delivery_row(row) for row in study_deliveries(user=user, study=study)],
         "earlier": list(earlier_studies(user=user, study=study)[:EARLIER_SHOWN]),
         "ahead": queue_position(user=user, study=study),
         "busy": any(view["newest"] and view["newest"].is_open for view in images),

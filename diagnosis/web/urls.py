@@ -5,6 +5,8 @@ from django.urls import path
 from diagnosis.web import (
     alerts,
     annotations,
+    deliveries,
+    devices,
     findings,
     images,
     models,
@@ -59,6 +61,11 @@ urlpatterns = [
     ),
     path("studies/<uuid:pk>/similar/", study_head.similar_cases_page, name="similar-cases"),
     path("studies/<uuid:pk>/claim/", study_head.study_claim, name="study-claim"),
+    path(
+        "studies/<uuid:pk>/deidentified/",
+        deliveries.study_deidentified_file,
+        name="study-deidentified",
+    ),
     path("studies/<uuid:pk>/edit/", studies.study_edit_page, name="study-edit"),
     path("studies/<uuid:pk>/status/", studies.study_status, name="study-status"),
     path("studies/<uuid:pk>/views/", viewer.study_views, name="study-views"),
@@ -95,5 +102,21 @@ urlpatterns = [
     path("models/<uuid:pk>/", models.model_page, name="model-detail"),
     path("models/<uuid:pk>/recall.csv", models.model_recall_csv, name="model-recall-csv"),
     path("models/<uuid:pk>/<str:verb>/", models.model_change_action, name="model-change"),
+    path("clinic/destinations/", deliveries.destinations_page, name="destinations"),
+    path("clinic/destinations/new/", deliveries.destination_create_page, name="destination-create"),
+    path(
+        "clinic/destinations/<uuid:pk>/", deliveries.destination_edit_page, name="destination-edit"
+    ),
+    path(
+        "clinic/destinations/<uuid:pk>/test/",
+        deliveries.destination_test_action,
+        name="destination-test",
+    ),
+    path("clinic/devices/", devices.devices_page, name="devices"),
+    path("clinic/devices/new/", devices.device_create_page, name="device-create"),
+    path("clinic/devices/<uuid:pk>/", devices.device_edit_page, name="device-edit"),
+    path("deliveries/", deliveries.deliveries_page, name="deliveries"),
+    path("deliveries/<uuid:pk>/again/", deliveries.delivery_again_action, name="delivery-again"),
+    path("deliveries/<uuid:pk>/cancel/", deliveries.delivery_cancel_action, name="delivery-cancel"),
     path("verify/<str:sha256>/", reports.report_verify_page, name="report-verify"),
 ]

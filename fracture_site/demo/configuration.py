@@ -47,12 +47,18 @@ class Options:
     @property
     def ports(self) -> list[int]:
         """Every port that must be free."""
-        return [self.port, self.port + 1, self.hl7_port] if self.tls else [self.port, self.hl7_port]
+        listeners = [self.hl7_port, self.dicom_port]
+        return [self.port, *([self.port + 1] if self.tls else []), *listeners]
 
     @property
     def hl7_port(self) -> int:
         """Where the HL7 listener is, for this machine only: 10575 beside 8000."""
         return (self.port + 2575) % 65536
+
+    @property
+    def dicom_port(self) -> int:
+        """Where the DICOM listener is, for this machine only: 19112 beside 8000."""
+        return (self.port + 11112) % 65536
 
     def authority_command(self, file: Path) -> str:
         """Return the Procfile command that hands out the certificate authority."""
@@ -98,6 +104,10 @@ def demo_environment(
         "WEB_CONCURRENCY": "2",
         "HL7_HOST": "127.0.0.1",
         "HL7_PORT": str(options.hl7_port),
+        "DIMSE_HOST": "127.0.0.1",
+        "DIMSE_PORT": str(options.dicom_port),
+        # An archive to try it with runs on this machine.
+        "DELIVERY_PRIVATE_NETWORKS": "127.0.0.0/8",
         "WORKER_CONCURRENCY": str(max(1, min(4, cores))),
         "GUNICORN_CMD_ARGS": "",
     }

@@ -187,6 +187,8 @@ SPECTACULAR_SETTINGS = {
         {"name": "findings", "description": "Marked places and the doctors' decisions about them."},
         {"name": "alerts", "description": "Critical results that somebody must acknowledge."},
         {"name": "reports", "description": "Drafts, signatures, amendments, PDFs."},
+        {"name": "destinations", "description": "Systems that get results."},
+        {"name": "deliveries", "description": "What was sent to them, and what was not."},
         {"name": "models", "description": "The AI models that make results."},
         {"name": "me", "description": "The caller."},
         {"name": "audit-events", "description": "Who did or read what."},
@@ -194,6 +196,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "RejectReasonEnum": "diagnosis.models.vocabulary.RejectReason.choices",
         "AnalysisStatusEnum": "diagnosis.models.Analysis.Status",
+        "DeliveryEventEnum": "diagnosis.models.Event",
+        "DestinationKindEnum": "diagnosis.models.Destination.Kind",
         "ReportStatusEnum": "diagnosis.models.ReportVersion.Status",
         "StudyStatusEnum": "diagnosis.models.Study.Status",
     },

@@ -1,6 +1,6 @@
 """The standard interfaces: where they listen and what they take."""
 
-from fracture_site.settings.env import env_bool, env_int, env_str
+from fracture_site.settings.env import env_bool, env_int, env_list, env_str
 
 # MLLP (HL7 v2). Without a certificate the listener speaks plainly: then only to this machine, or
 # to a network that is private.
@@ -14,3 +14,20 @@ HL7_THREADS = env_int("HL7_THREADS", default=4, minimum=1)
 
 # SNOMED CT codes beside our own ones; in some countries they need a licence.
 FHIR_SNOMED = env_bool("FHIR_SNOMED", default=True)
+
+# The DICOM listener. With a certificate it demands one of each client, of DIMSE_TLS_CLIENT_CA.
+DIMSE_HOST = env_str("DIMSE_HOST", "127.0.0.1")
+DIMSE_PORT = env_int("DIMSE_PORT", default=11112, minimum=1)
+DIMSE_AE_TITLE = env_str("DIMSE_AE_TITLE", "FRACTURE_SITE")
+DIMSE_TLS_CERTIFICATE = env_str("DIMSE_TLS_CERTIFICATE", "")
+DIMSE_TLS_KEY = env_str("DIMSE_TLS_KEY", "")
+DIMSE_TLS_CLIENT_CA = env_str("DIMSE_TLS_CLIENT_CA", "")
+# Without TLS only this machine is served, unless the operator says that the network is trusted.
+DIMSE_PLAIN_NETWORK = env_bool("DIMSE_PLAIN_NETWORK", default=False)
+DIMSE_MAX_CONNECTIONS = env_int("DIMSE_MAX_CONNECTIONS", default=32, minimum=1)
+DIMSE_MAX_CONNECTIONS_PER_ADDRESS = env_int("DIMSE_MAX_CONNECTIONS_PER_ADDRESS", default=8)
+DIMSE_MAX_MATCHES = env_int("DIMSE_MAX_MATCHES", default=500, minimum=1)
+DIMSE_MEMORY_BYTES = env_int("DIMSE_MEMORY_BYTES", default=2 * 2**30)
+
+# Networks (10.0.0.0/8,…) that results may be sent to although they are private: a hospital's own.
+DELIVERY_PRIVATE_NETWORKS = env_list("DELIVERY_PRIVATE_NETWORKS")

@@ -60,9 +60,6 @@ SOCIALACCOUNT_PROVIDERS = {
     "openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": env_oidc_providers("OIDC_PROVIDERS")}
 }
 
-# Networks (10.0.0.0/8,…) that results may be sent to although they are private: a hospital's own.
-DELIVERY_PRIVATE_NETWORKS = env_list("DELIVERY_PRIVATE_NETWORKS")
-
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_IDLE_SECONDS = env_int("SESSION_IDLE_SECONDS", default=30 * 60, minimum=60)

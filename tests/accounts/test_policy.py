@@ -32,6 +32,7 @@ EXPECTED = {                    # technician, doctor, clinic admin
     Action.TRAINING_EXPORT:      (False, False, True),
     Action.DESTINATION_MANAGE:   (False, False, True),
     Action.DELIVERY_SEND:        (False, True,  True),
+    Action.STUDY_EXPORT:         (False, True,  True),
 }
 # fmt: on
 ROLES = (Role.TECHNICIAN, Role.DOCTOR, Role.CLINIC_ADMIN)

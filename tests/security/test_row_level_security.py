@@ -13,6 +13,7 @@ from diagnosis.models import (
     Annotation,
     Delivery,
     Destination,
+    Device,
     Finding,
     FindingReview,
     Hl7Message,
@@ -31,6 +32,7 @@ from tests.factories import (
     AnnotationFactory,
     ClinicFactory,
     DeliveryFactory,
+    DeviceFactory,
     FindingFactory,
     FindingReviewFactory,
     Hl7MessageFactory,
@@ -46,7 +48,7 @@ from tests.factories import (
 pytestmark = pytest.mark.django_db
 CLINICAL: list[type[Model]] = [
     Patient, Study, StudyImage, Analysis, Finding, FindingReview, Report, ReportVersion,
-    IdempotencyRecord, Order, Hl7Sender, Hl7Message, Destination, Delivery,
+    IdempotencyRecord, Order, Hl7Sender, Hl7Message, Destination, Delivery, Device,
     Annotation, StudyKeyImage,
 ]  # fmt: skip
 WALL = "row-level security"
@@ -65,6 +67,7 @@ def clinic_a():
     DeliveryFactory(study=study)
     AnnotationFactory(image=finding.analysis.image)
     StudyKeyImageFactory(image=finding.analysis.image)
+    DeviceFactory(membership=member)
     with clinic_scope(member.clinic_id):
         IdempotencyRecord.objects.create(
             clinic=member.clinic, user_id=member.user_id, key="k", status_code=201, body={}

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.models import QuerySet
+from django.http import HttpResponse
 from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.parsers import MultiPartParser
@@ -13,7 +14,7 @@ from rest_framework.reverse import reverse
 
 from diagnosis.api.base import ClinicViewSet
 from diagnosis.api.filters import StudyFilter
-from diagnosis.api.schema import Refusal, operation
+from diagnosis.api.schema import Refusal, binary, operation
 from diagnosis.api.serializers.images import ImageSerializer, UploadSerializer
 from diagnosis.api.serializers.results import AnalysisSerializer, StudyAnalysesSerializer
 from diagnosis.api.serializers.studies import (
@@ -31,9 +32,11 @@ from diagnosis.selectors.rules import rules_get
 from diagnosis.selectors.study_warnings import study_warnings
 from diagnosis.selectors.worklist import live_claim
 from diagnosis.services.analyses import study_analyses_request
+from diagnosis.services.exports import study_export_deidentified
 from diagnosis.services.reading import study_open
 from diagnosis.services.studies import study_create, study_move, study_update
 from diagnosis.services.uploads import image_upload
+from diagnosis.storage import download
 from fracture_site.common.errors import TooLargeError
 
 _MULTIPART_OVERHEAD = 2**16
@@ -45,6 +48,7 @@ _OTHER_STUDY = Refusal(
     "image_in_other_study",
     "Another study of the clinic has these bytes; `image` and `study` name them.",
 )
+_EMPTY = Refusal(409, "study_empty", "The study has no images.")
 _REFUSED = Refusal(
     422, "not_an_image", "The file cannot be used; the code says why, the detail what helps."
 )
@@ -187,6 +191,20 @@ class StudyViewSet(ClaimActions, mixins.ListModelMixin, ClinicViewSet[Study]):
         patient = patient_get(user=self.actor, pk=body.validated_data["patient"])
         study_move(actor=self.actor, study=study, patient=patient)
         return self._answer(pk)
+
+    @operation(
+        "Export a study without identity",
+        "A ZIP file of DICOM objects with pseudonyms and shifted dates. Text that is burned into "
+        "the pixels stays: look at every image before you give it away.",
+        responses=binary("application/zip", "The images and a warning."),
+        errors=("not_found", _EMPTY, "storage"),
+    )
+    @action(detail=True, methods=["get"])
+    def deidentified(self, _request: Request, pk: UUID) -> HttpResponse:
+        """Return the images of one study without identity."""
+        study = study_get(user=self.actor, pk=pk)
+        content = study_export_deidentified(actor=self.actor, study=study)
+        return download(content)
 
     def _answer(self, pk: UUID, code: int = status.HTTP_200_OK, **headers: str) -> Response:
         """Return the study as it is now, with its images."""

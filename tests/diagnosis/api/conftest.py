@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from PIL import Image
 from rest_framework.test import APIClient
 
@@ -20,6 +21,8 @@ from tests.factories import (
     AnalysisFactory,
     ApiTokenFactory,
     ClinicFactory,
+    DeliveryFactory,
+    DestinationFactory,
     FindingFactory,
     MembershipFactory,
     PatientFactory,
@@ -140,7 +143,14 @@ def world_of(clinic, author) -> SimpleNamespace:
         study_refresh(study_id=study.pk)
         version.basis = report_basis(Study.objects.get(pk=study.pk))  # what its writer has seen
         version.save(update_fields=["basis"])
+    destination = DestinationFactory(clinic=clinic, port=1)
+    delivery = DeliveryFactory(
+        study=study, destination=destination, status="failed", error_code="peer_refused",
+        finished_at=timezone.now(),
+    )  # fmt: skip
     return SimpleNamespace(
+        destination=destination,
+        delivery=delivery,
         clinic=clinic,
         patient=patient,
         study=study,

@@ -72,6 +72,13 @@ def body(route: Route, world: Any) -> dict[str, Any]:
         "post finding-accept": {},
         "post finding-reject": {"reason": "artefact"},
         "post finding-undo": {},
+        "post destination-list": {
+            "name": "PACS", "kind": "dicom_cstore", "host": "127.0.0.1", "port": 1,
+            "called_ae_title": "A", "calling_ae_title": "B", "events": ["report.signed"],
+        },
+        "patch destination-detail": {"name": "Other"},
+        "post destination-test": {},
+        "post delivery-send-again": {},
         "post report-list": {"study": str(world.study.pk)},
         "patch report-detail": {"findings": "Changed."},
         "post report-sign": {"password": PASSWORD},

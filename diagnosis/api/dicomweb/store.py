@@ -1,0 +1,130 @@
+"""STOW-RS (PS3.18 10.5): DICOM files in, each stored or refused for itself."""
+
+import io
+import re
+from typing import Any, Final
+
+from django.conf import settings
+from django.http import HttpResponse
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_partial
+from pydicom.uid import UID
+from rest_framework.exceptions import ParseError, UnsupportedMediaType
+from rest_framework.request import Request
+
+from diagnosis.api.dicomweb.base import DicomWebViewSet, json_answer, to_json
+from diagnosis.interop.dicom_capabilities import CANNOT_UNDERSTAND, STORE_STATUS
+from diagnosis.interop.dicom_identity import image_uid, known_uid, study_uid
+from diagnosis.interop.dicom_listing import SECONDARY_CAPTURE
+from diagnosis.models import StudyImage
+from diagnosis.services.receiving import image_receive
+from fracture_site.common.errors import DomainError
+
+MAX_PARTS: Final = 200
+_BOUNDARY: Final = re.compile(r'boundary="?([^";,]{1,70})"?', re.IGNORECASE)
+_DICOM: Final = re.compile(rb"content-type:\s*application/dicom(?![\w+.-])")
+_HEAD_BYTES: Final = 4096
+
+
+class StoreViewSet(DicomWebViewSet):
+    """Files go the same way as uploads and what machines send."""
+
+    max_body_bytes = settings.INGEST_MAX_BYTES + 2**20
+
+    def store(self, request: Request, study: str = "") -> HttpResponse:
+        """Store every part; 200 all, 202 some, 409 none."""
+        stored: list[Dataset] = []
+        failed: list[Dataset] = []
+        study_found = ""
+        for data in _parts(request):
+            said = _identity(data)
+            try:
+                outcome = image_receive(
+                    actor=self.actor,
+                    clinic_id=self.membership.clinic_id,
+                    data=data,
+                    study_uid=study,
+                )
+            except DomainError as error:
+                failed.append(_failure(said, error.code))
+            else:
+                image = outcome.image
+                study_found = study_uid(image.study)
+                stored.append(self._success(image, study_found))
+        answer = Dataset()
+        if stored:
+            answer.RetrieveURL = self.address("studies", study_found)
+            answer.ReferencedSOPSequence = stored
+        if failed:
+            answer.FailedSOPSequence = failed
+        status = 200 if not failed else 202 if stored else 409
+        return json_answer(to_json(answer), status)
+
+    def _success(self, image: StudyImage, uid: str) -> Dataset:
+        item = Dataset()
+        item.ReferencedSOPClassUID = known_uid(image.sop_class_uid) or SECONDARY_CAPTURE
+        item.ReferencedSOPInstanceUID = image_uid(image)
+        item.RetrieveURL = self.instance_address(image.study, image, uid)
+        return item
+
+
+class _Said:
+    """What a file says that it is, before anything of it is believed."""
+
+    def __init__(self, sop_class: str = "", instance: str = "") -> None:
+        self.sop_class, self.instance = sop_class, instance
+
+
+def _identity(data: bytes) -> _Said:
+    """Read the identifiers in front of a file, for the answer only."""
+    try:
+        found = read_partial(
+            io.BytesIO(data[: 2**16]), stop_when=lambda tag, _vr, _length: tag.group > 2
+        )
+    except (InvalidDicomError, ValueError, TypeError, KeyError, AttributeError, OSError,
+            NotImplementedError, EOFError):  # fmt: skip
+        return _Said()
+    meta = getattr(found, "file_meta", Dataset())
+    return _Said(
+        known_uid(str(meta.get("MediaStorageSOPClassUID") or "")),
+        known_uid(str(meta.get("MediaStorageSOPInstanceUID") or "")),
+    )
+
+
+def _failure(said: _Said, code: str) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = UID(said.sop_class)
+    item.ReferencedSOPInstanceUID = UID(said.instance)
+    item.FailureReason = STORE_STATUS.get(code, CANNOT_UNDERSTAND)
+    return item
+
+
+def _parts(request: Request) -> list[bytes]:
+    """Return the bodies of a ``multipart/related`` request.
+
+    Raises:
+        UnsupportedMediaType: it is something else, or holds other than DICOM files.
+        ParseError: it cannot be taken apart, or has too many parts.
+    """
+    content_type = str(request.content_type or "")
+    boundary = _BOUNDARY.search(content_type)
+    if not content_type.lower().startswith("multipart/related") or boundary is None:
+        raise UnsupportedMediaType(content_type)
+    body: Any = request._request.body
+    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary[1].encode())
+    if len(pieces) < 3 or not pieces[-1].startswith(b"--"):
+        raise ParseError("The parts of the body cannot be told apart.")
+    if len(pieces) - 2 > MAX_PARTS:
+        raise ParseError(f"At most {MAX_PARTS} files at once.")
+    return [_content(piece) for piece in pieces[1:-1]]
+
+
+def _content(piece: bytes) -> bytes:
+    at = piece.find(b"\r\n\r\n", 0, _HEAD_BYTES)
+    if at < 0:
+        raise ParseError("A part of the body has no header.")
+    head = piece[:at].lower()
+    if b"content-type:" in head and not _DICOM.search(head):
+        raise UnsupportedMediaType("only application/dicom is stored")
+    return piece[at + 4 :]

@@ -1,0 +1,1 @@
+"""The DICOM listener: a process of its own that takes images in and answers queries."""
