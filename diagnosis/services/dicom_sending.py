@@ -9,12 +9,12 @@ from pydicom.uid import ComprehensiveSRStorage
 from diagnosis.interop.contracts import PredecessorForDicom
 from diagnosis.interop.dicom_header import to_bytes
 from diagnosis.models import Content, Delivery, Destination, Event, ReportVersion
+from diagnosis.services.destination_secrets import secrets_of
 from diagnosis.services.dicom_results import objects_build, study_result_read
 from diagnosis.transport import dicom_scu, dicom_web
-from diagnosis.transport.errors import PeerRefusedError
-from fracture_site.common.sealing import SealBrokenError, unseal
 
 OUR_AE_TITLE: Final = "FRACTURE_SITE"
+_ABOUT_RESULTS: Final = (Event.RESULT_READY, Event.REPORT_SIGNED)
 Sent = list[dict[str, Any]]
 
 
@@ -54,19 +54,9 @@ def node_of(destination: Destination) -> dicom_scu.Node:
     )
 
 
-def secrets_of(destination: Destination) -> dict[str, str]:
-    """Return the destination's secrets.
-
-    Raises:
-        PeerRefusedError: ``secrets_lost``; the site's key was changed and they must be given anew.
-    """
-    try:
-        return unseal(destination.secrets)
-    except SealBrokenError as error:
-        raise PeerRefusedError("secrets_lost") from error
-
-
 def _prepared(delivery: Delivery, store: Callable[[list[Dataset]], None]) -> Callable[[], Sent]:
+    if delivery.event not in _ABOUT_RESULTS:
+        return list  # an archive has nothing to do with it
     contents = list(delivery.destination.contents)
     found = study_result_read(
         study=delivery.study, version=_version(delivery), predecessors=_predecessors(delivery)

@@ -11,7 +11,7 @@ from diagnosis.models import Content, Destination, Event
 from diagnosis.services.delivery_senders import SENDERS
 from diagnosis.web.delivery_words import STATES
 
-_SECRETS = ("bearer_token", "certificate", "key", "ca")
+_SECRETS = ("bearer_token", "signing_key", "certificate", "key", "ca")
 _PEM = {"rows": 3, "spellcheck": "false", "autocomplete": "off", "class": "mono"}
 
 
@@ -33,6 +33,11 @@ class DestinationForm(forms.ModelForm[Destination]):
     )
     bearer_token = forms.CharField(
         label=_("Token"), required=False, max_length=2000,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )  # fmt: skip
+    signing_key = forms.CharField(
+        label=_("Signing key (webhooks)"), required=False, max_length=500,
+        help_text=_("The receiver checks with it that it is us."),
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )  # fmt: skip
     certificate = forms.CharField(
@@ -66,7 +71,8 @@ class DestinationForm(forms.ModelForm[Destination]):
 
     field_order = [
         "name", "kind", "host", "port", "called_ae_title", "calling_ae_title", "url", "use_tls",
-        "events", "contents", "bearer_token", "certificate", "key", "ca", "forget_secrets",
+        "events", "contents", "bearer_token", "signing_key", "certificate", "key", "ca",
+        "forget_secrets",
         "is_enabled",
     ]  # fmt: skip
 

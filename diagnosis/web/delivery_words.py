@@ -43,6 +43,12 @@ REASONS = {
     "kind_unknown": _("This kind of destination is not supported."),
     "answer_too_large": _("The system's answer was too large."),
     "storage": _("The image store did not answer."),
+    "signing_key_missing": _("This destination has no signing key. Enter one."),
+    "webhook_refused": _("The receiver did not accept the message. Its log says why."),
+    "hl7_refused": _("The receiver refused the HL7 message. Its log says why."),
+    "hl7_answer_unexpected": _("The receiver's acknowledgement cannot be understood."),
+    "answer_broken_off": _("The connection broke off before the receiver had answered."),
+    "event_not_sent": _("This kind of destination is not told of this event."),
     "object_missing": _("A stored file is missing. Tell your administrator."),
     "worker_lost": _("Sending broke off three times. Tell your administrator."),
 }

@@ -19,12 +19,18 @@ class DestinationSerializer(serializers.ModelSerializer[Destination]):
         required=False,
         help_text="What is sent.",
     )
+    options = serializers.DictField(
+        child=serializers.CharField(allow_blank=True, max_length=200),
+        required=False,
+        help_text="HL7: `sending_facility`, `receiving_application`, `receiving_facility`, "
+        "`assigning_authority`.",
+    )
     secrets = serializers.DictField(
         child=serializers.CharField(allow_blank=True, max_length=40000, trim_whitespace=False),
         required=False,
         write_only=True,
         help_text=(
-            "`bearer_token`, `certificate`, `key`, `ca` (PEM); an empty one is forgotten, and all "
+            "`bearer_token`, `signing_key`, `certificate`, `key`, `ca` (PEM); an empty one is forgotten, and all "
             "are with another address."
         ),
     )
@@ -33,14 +39,14 @@ class DestinationSerializer(serializers.ModelSerializer[Destination]):
         model = Destination
         fields = [
             "id", "name", "kind", "host", "port", "called_ae_title", "calling_ae_title", "url",
-            "use_tls", "events", "contents", "secrets", "is_enabled", "created_at",
+            "use_tls", "events", "contents", "options", "secrets", "is_enabled", "created_at",
         ]  # fmt: skip
         read_only_fields = ["id", "created_at"]
         validators: list[Any] = []
 
     def validate_secrets(self, secrets: dict[str, str]) -> dict[str, str]:
         """Refuse names that mean nothing."""
-        unknown = set(secrets) - {"bearer_token", "certificate", "key", "ca"}
+        unknown = set(secrets) - {"bearer_token", "signing_key", "certificate", "key", "ca"}
         if unknown:
             raise serializers.ValidationError(f"Unknown: {', '.join(sorted(unknown))}.")
         return secrets

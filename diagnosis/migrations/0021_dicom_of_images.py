@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('diagnosis', '0019_recalls_and_training_sets'),
+        ('diagnosis', '0020_model_recalls_are_delivered'),
     ]
 
     operations = [
