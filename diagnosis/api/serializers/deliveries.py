@@ -30,7 +30,8 @@ class DestinationSerializer(serializers.ModelSerializer[Destination]):
         required=False,
         write_only=True,
         help_text=(
-            "`bearer_token`, `signing_key`, `certificate`, `key`, `ca` (PEM); an empty one is forgotten, and all "
+            "`bearer_token`, `signing_key`, `certificate`, `key`, `ca` (PEM); an empty one is "
+            "forgotten, and all "
             "are with another address."
         ),
     )

@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0003_break_glass_and_clinic_names'),
-        ('diagnosis', '0021_dicom_of_images'),
+        ('diagnosis', '0022_dicom_of_images'),
     ]
 
     operations = [

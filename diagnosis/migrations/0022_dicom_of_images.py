@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('diagnosis', '0020_model_recalls_are_delivered'),
+        ('diagnosis', '0021_patient_born'),
     ]
 
     operations = [
