@@ -73,7 +73,8 @@ def test_what_is_left_empty_keeps_the_secret_and_another_address_forgets_it(clie
         ({"events": []}, "This field is required"),
         ({"kind": "dicom_stow", "url": "ftp://x"}, "begins with https"),
         ({"kind": "dicom_stow", "url": "https://user:pw@x/"}, "begins with https"),
-        ({"kind": "webhook"}, "not one of the available choices"),
+        ({"kind": "webhook"}, "begins with https"),
+        ({"kind": "carrier_pigeon"}, "not one of the available choices"),
     ],
 )
 def test_what_cannot_work_is_said_at_its_field(client, admin, change, words):
