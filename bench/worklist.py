@@ -16,6 +16,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fracture_site.settings.test")
@@ -46,7 +47,7 @@ def main() -> None:
     options = parser.parse_args()
     call_command("db_migrate", verbosity=0)
     settings.ALLOWED_HOSTS = ["testserver"]
-    member = MembershipFactory(doctor=True)
+    member = MembershipFactory(doctor=True, user__email=f"{uuid4()}@clinic.example")
     started = time.perf_counter()
     many_studies(clinic=member.clinic, user=member.user, count=options.studies)
     with connections["owner"].cursor() as owner:

@@ -20,7 +20,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from accounts.audit import audit_record
-from accounts.models import Clinic, Membership, User, membership_in_force
+from accounts.models import Membership, User, membership_in_force
 from accounts.policy import Action, require
 from accounts.tenancy import clinic_scope
 from diagnosis.models import Alert, AlertRecipient, ClinicRules, Study, Verdict
@@ -136,28 +136,38 @@ def _tell(alert: Alert, level: int) -> int:
 
 
 def _mail(clinic_id: UUID) -> int:
-    """Send what is due: claimed first and noted afterwards, so at least once, seldom twice."""
+    """Send what is due, one by one; a mail server that does not answer holds up one of them only.
+
+    Claimed first and noted afterwards: at least once, seldom twice.
+    """
+    sent = 0
+    while sent < AT_ONCE and (recipient := _mail_claim(clinic_id)) is not None:
+        if not _send(recipient):
+            break
+        with clinic_scope(clinic_id):
+            AlertRecipient.objects.filter(pk=recipient.pk).update(mailed_at=Now(), mail_due_at=None)
+        sent += 1
+    return sent
+
+
+def _mail_claim(clinic_id: UUID) -> AlertRecipient | None:
     with clinic_scope(clinic_id):
         due = AlertRecipient.objects.select_for_update(skip_locked=True, of=("self",)).filter(
             mail_due_at__lte=Now()
         )
-        recipients = list(due.select_related("user")[:AT_ONCE])
-        for recipient in recipients:
+        recipient = due.select_related("user", "clinic").order_by("mail_due_at").first()
+        if recipient is not None:
             last = recipient.mail_attempts + 1 >= MAIL_ATTEMPTS
             AlertRecipient.objects.filter(pk=recipient.pk).update(
                 mail_attempts=F("mail_attempts") + 1,
                 mail_due_at=None if last else Now() + MAIL_RETRY,
             )
-        clinic = Clinic.objects.get(pk=clinic_id)
-    sent = [recipient.pk for recipient in recipients if _send(clinic, recipient.user)]
-    if sent:
-        with clinic_scope(clinic_id):
-            AlertRecipient.objects.filter(pk__in=sent).update(mailed_at=Now(), mail_due_at=None)
-    return len(sent)
+    return recipient
 
 
-def _send(clinic: Clinic, user: User) -> bool:
+def _send(recipient: AlertRecipient) -> bool:
     """Send a mail that says that there is something, and nothing of the patient."""
+    clinic, user = recipient.clinic, recipient.user
     link = settings.BASE_URL.rstrip("/") + reverse("diagnosis:alert-list")
     context = {"clinic": clinic, "link": link}
     subject = render_to_string("diagnosis/email/alert_subject.txt", context)

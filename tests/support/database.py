@@ -82,6 +82,16 @@ def empty_all_tables() -> None:
     owner.close()
 
 
+def vacuum(*tables: str) -> None:
+    """Tell the planner what a test has committed, and let indexes be read without the tables."""
+    owner = psycopg2.connect(**_owner_parameters())
+    owner.autocommit = True
+    with owner.cursor() as cursor:
+        for table in tables:
+            cursor.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.Identifier(table)))
+    owner.close()
+
+
 def database_url() -> str:
     """Return the URL of the test database for the application role (for child processes)."""
     found = connections["default"].settings_dict
