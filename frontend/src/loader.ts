@@ -38,7 +38,10 @@ export function know(image: StudyImage): void {
   images.set(image.id, image);
 }
 
-export const shownOf = (name: string): Loaded | undefined => shown.get(name);
+const fullImages = new WeakSet<object>();
+
+/** Whether this very image, not only a newer one of the same name, has full depth. */
+export const isFullImage = (image: object | undefined): boolean => image !== undefined && fullImages.has(image);
 
 /** The values of one frame as they are now, for windows and histograms. */
 export function histogramOf(name: string): Histogram | null {
@@ -47,8 +50,8 @@ export function histogramOf(name: string): Histogram | null {
 }
 
 /** Slope, intercept and the window shown first, of what is loaded now. */
-export function lightOf(name: string): { slope: number; intercept: number; first: Window; inverted: boolean; bits: number } {
-  const decoded = shown.get(name)?.decoded;
+export function lightOf(name: string, isFull = true): { slope: number; intercept: number; first: Window; inverted: boolean; bits: number } {
+  const decoded = isFull ? shown.get(name)?.decoded : null;
   if (!decoded || decoded.isColour) return { slope: 1, intercept: 0, first: { lower: 0, upper: 255 }, inverted: false, bits: 8 };
   const { slope, intercept, bitsStored } = decoded.grey;
   return { slope, intercept, first: decoded.first, inverted: decoded.inverted, bits: bitsStored };
@@ -143,7 +146,7 @@ function imageOf(name: string): Types.IImage {
   const values = isColour || (slope === 1 && intercept === 0) ? pixels : scaled(pixels, slope, intercept);
   const { low, high } = isColour ? { low: 0, high: 255 } : extent(values);
   const plane = metaData.get("imagePlaneModule", name);
-  return {
+  const image: Types.IImage = {
     imageId: name,
     minPixelValue: low,
     maxPixelValue: high,
@@ -169,6 +172,8 @@ function imageOf(name: string): Types.IImage {
     photometricInterpretation: isColour ? "RGB" : "MONOCHROME2",
     voxelManager: utilities.VoxelManager.createImageVoxelManager({ scalarData: values, width: columns, height: rows, numberOfComponents: isColour ? 3 : 1 }),
   };
+  if (loaded.isFull) fullImages.add(image);
+  return image;
 }
 
 /** Shown values at full depth; CT keeps whole Hounsfield units, everything else gets fractions. */

@@ -4,7 +4,7 @@ import { Enums, type RenderingEngine, type Types } from "@cornerstonejs/core";
 
 import type { Box, Findings, Heatmap, Overlay, OverlayPane, PlainViewer, StudyImage } from "./contract";
 import type { Size, View } from "./linking";
-import { atFullDepth, histogramOf, know, lightOf, loadFull, nameOf, shownOf } from "./loader";
+import { atFullDepth, histogramOf, isFullImage, know, lightOf, loadFull, nameOf } from "./loader";
 import { type StackItem, stackOf } from "./stack";
 import { type Window, autoWindow, centerOf } from "./windowing";
 
@@ -38,6 +38,8 @@ export class Pane extends EventTarget implements OverlayPane {
     this.element.addEventListener(Enums.Events.VOI_MODIFIED, () => this.say("window"));
     this.element.addEventListener(Enums.Events.STACK_NEW_IMAGE, () => this.newImage());
     this.element.addEventListener("contextmenu", (event) => event.preventDefault());
+    // Browsers send moves of a finger in time only to who listened before it came down.
+    stage.addEventListener("touchmove", (event) => event.preventDefault(), { passive: false });
     findings.addEventListener("change", () => void this.showHeatmap());
   }
 
@@ -72,7 +74,7 @@ export class Pane extends EventTarget implements OverlayPane {
   }
 
   get isFull(): boolean {
-    return shownOf(this.name)?.isFull ?? false;
+    return isFullImage(this.viewport.getCornerstoneImage());
   }
 
   toStage = ([x, y]: [number, number]): [number, number] => this.viewport.worldToCanvas([x, y, 0]) as [number, number];
@@ -124,16 +126,17 @@ export class Pane extends EventTarget implements OverlayPane {
       this.info(this);
       return;
     }
-    if (mine !== this.aside || this.name !== name) return;
+    if (mine !== this.aside || this.name !== name || this.isFull) return;
     const before = this.window();
     const image = atFullDepth(item.image, item.frame, decoded);
-    const { first } = lightOf(name);
+    const { first } = lightOf(name); // of the image that has just been made
     const width = first.upper - first.lower;
     this.viewport.renderImageObject(image);
     // What the reader set on the 8 bits of the rendition is the same share of the real values.
     this.setWindow({ lower: first.lower + (before.lower / 255) * width, upper: first.lower + (before.upper / 255) * width });
     this.applyInvert();
     this.stage.dataset.depth = "full";
+    performance.mark("viewer:full-depth");
     this.info(this);
     this.dispatchEvent(new Event("depth"));
   }
@@ -154,7 +157,7 @@ export class Pane extends EventTarget implements OverlayPane {
   }
 
   firstWindow(): Window {
-    return lightOf(this.name).first;
+    return lightOf(this.name, this.isFull).first;
   }
 
   setWindow(window: Window): void {
@@ -180,7 +183,7 @@ export class Pane extends EventTarget implements OverlayPane {
   }
 
   private applyInvert(): void {
-    this.viewport.setProperties({ invert: this.inverted !== lightOf(this.name).inverted });
+    this.viewport.setProperties({ invert: this.inverted !== lightOf(this.name, this.isFull).inverted });
     this.viewport.render();
   }
 

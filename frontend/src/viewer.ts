@@ -50,10 +50,11 @@ export class DiagnosticViewer {
   async start(): Promise<void> {
     const { views } = this.page.config;
     const image = views.images.find((each) => each.id === this.plain.imageId) ?? views.images[0];
-    this.useTool(this.tool);
     await this.active.show(views.images, image, this.plain.frame);
+    this.useTool(this.tool); // the wheel scrolls where there is a stack
     this.active.lookAs(this.plain);
     this.plain.root.classList.add("is-diagnostic");
+    performance.mark("viewer:diagnostic");
     void this.active.showHeatmap(this.plain.heatmapOn);
     void this.keeper.load(views.study, views.images);
     this.plain.root.dispatchEvent(new CustomEvent("viewer:diagnostic", { bubbles: true }));

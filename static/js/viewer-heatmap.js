@@ -35,6 +35,15 @@ export function loadImage(url, { shared = false } = {}) {
   });
 }
 
+/** Waits for an <img> of the page that may be there already. */
+export function pictureOf(image) {
+  return new Promise((resolve, reject) => {
+    const done = () => (image.naturalWidth ? resolve(image) : reject(new Error("image")));
+    if (image.complete) done();
+    else for (const name of ["load", "error"]) image.addEventListener(name, done, { once: true });
+  });
+}
+
 export class Heatmap {
   #loaded = "";
 

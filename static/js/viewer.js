@@ -11,7 +11,8 @@
 
 import { isTyping, notify } from "./app.js";
 import { Findings } from "./viewer-findings.js";
-import { Heatmap, loadImage } from "./viewer-heatmap.js";
+import { Heatmap, loadImage, pictureOf } from "./viewer-heatmap.js";
+import { useHands } from "./viewer-hands.js";
 import { Overlay } from "./viewer-overlay.js";
 
 const LARGEST = 12; // times one pixel of the original
@@ -31,7 +32,6 @@ export class Viewer {
     this.marks = JSON.parse(document.getElementById(root.dataset.marks)?.textContent || "{}");
     this.frames = Math.max(1, Number(root.dataset.frames || 1));
     this.view = { scale: 1, x: 0, y: 0 };
-    this.pointers = new Map();
     this.frame = 0;
     this.isFitted = true;
     this.heatmapOn = false;
@@ -42,7 +42,7 @@ export class Viewer {
     this.findings.addEventListener("reveal", () => this.#reveal());
     this.findings.set(this.imageId, this.marks.boxes ?? []);
     this.kit = { Overlay, Heatmap, notify, isTyping }; // for the diagnostic viewer, which is another bundle
-    this.#listen();
+    useHands(this);
     this.load(root.dataset.image);
   }
 
@@ -72,9 +72,12 @@ export class Viewer {
     this.part("loading").hidden = this.isReady === true;
     let loaded;
     try {
-      loaded = await loadImage(url);
+      // The page's own <img> was asked for before this script had come.
+      const isThere = !this.isReady && this.image.getAttribute("src") === url;
+      loaded = await (isThere ? pictureOf(this.image) : loadImage(url));
     } catch {
       loaded = null;
+      if (!this.isReady) this.image.removeAttribute("src"); // the next attempt is a new request
     }
     if (this.wanted !== url) return; // another frame was asked for meanwhile
     this.part("loading").hidden = true;
@@ -91,7 +94,7 @@ export class Viewer {
     loaded.draggable = false;
     loaded.dataset.viewerImage = "";
     loaded.style.filter = this.image.style.filter;
-    this.image.replaceWith(loaded);
+    if (loaded !== this.image) this.image.replaceWith(loaded);
     this.image = loaded;
     this.shown = loaded.naturalWidth;
     this.size = {
@@ -108,7 +111,7 @@ export class Viewer {
       // The picture is painted before the larger script is asked for.
       requestAnimationFrame(() => setTimeout(() => this.#handOver()));
     }
-    this.#draw();
+    this.draw();
   }
 
   #loadSharp() {
@@ -134,7 +137,7 @@ export class Viewer {
       y: (this.stage.clientHeight - this.size.height * scale) / 2,
     };
     this.isFitted = true;
-    this.#draw();
+    this.draw();
   }
 
   /** Zooms so that the point (x, y) of the stage stays where it is. */
@@ -146,14 +149,14 @@ export class Viewer {
     this.view = { scale, x: x - (x - this.view.x) * ratio, y: y - (y - this.view.y) * ratio };
     this.isFitted = scale <= smallest * 1.001;
     if (this.isFitted) this.fit();
-    this.#draw();
+    this.draw();
     this.#loadSharp();
   }
 
   pan(dx, dy) {
     this.view.x += dx;
     this.view.y += dy;
-    this.#draw();
+    this.draw();
   }
 
   #keepInside() {
@@ -165,7 +168,7 @@ export class Viewer {
     }
   }
 
-  #draw() {
+  draw() {
     if (!this.isReady || this.diagnostic) return;
     this.#keepInside();
     const { scale, x, y } = this.view;
@@ -202,7 +205,7 @@ export class Viewer {
       y: clientHeight / 2 - (y + height / 2) * scale,
     };
     this.isFitted = scale <= this.#fitScale() * 1.001;
-    this.#draw();
+    this.draw();
     this.#loadSharp();
   }
 
@@ -251,7 +254,7 @@ export class Viewer {
     this.root.dispatchEvent(new CustomEvent("viewer:revealed", { detail: { images } }));
   }
 
-  #light() {
+  light() {
     const invert = this.inverted ? " invert(1)" : "";
     const brightness = this.part("brightness").value / 100;
     const contrast = this.part("contrast").value / 100;
@@ -270,7 +273,7 @@ export class Viewer {
     // Django writes "{frame}" into an address as it is or percent-encoded.
     const address = this.root.dataset.frameUrl.replace(/\{frame\}|%7Bframe%7D/i, String(wanted));
     this.load(wanted === 0 ? this.root.dataset.image : address);
-    this.#draw();
+    this.draw();
   }
 
   act(action) {
@@ -286,11 +289,11 @@ export class Viewer {
       invert: () => {
         this.inverted = !this.inverted;
         this.#press("invert", this.inverted);
-        this.#light();
+        this.light();
       },
       "reset-light": () => {
         this.part("brightness").value = this.part("contrast").value = 100;
-        this.#light();
+        this.light();
       },
       full: () => {
         if (document.fullscreenElement) document.exitFullscreen();
@@ -298,84 +301,6 @@ export class Viewer {
       },
     };
     actions[action]?.();
-  }
-
-  /* Hands --------------------------------------------------------------------------------------- */
-  #listen() {
-    const stage = this.stage;
-    this.root.addEventListener("click", (event) => {
-      const button = event.target.closest("[data-viewer-action], [data-viewer-opens]");
-      if (button?.dataset.viewerOpens) this.#openRow(button.dataset.viewerOpens);
-      else if (button) this.act(button.dataset.viewerAction);
-    });
-    this.root.addEventListener("input", (event) => {
-      const data = event.target.dataset;
-      if (this.diagnostic) this.diagnostic.input(event.target);
-      else if ("viewerOpacity" in data) this.toggleHeatmap(this.heatmapOn);
-      else if ("viewerFrame" in data) this.setFrame(Number(event.target.value));
-      else if ("viewerBrightness" in data || "viewerContrast" in data) this.#light();
-    });
-    stage.addEventListener("wheel", (event) => {
-      if (this.diagnostic) return;
-      event.preventDefault();
-      const lines = event.deltaMode === 1 ? 18 : 1;
-      this.zoom(Math.exp(-event.deltaY * lines * 0.0016), ...this.#point(event));
-    }, { passive: false });
-    stage.addEventListener("dblclick", (event) => {
-      if (this.diagnostic || event.target.closest("button")) return;
-      if (this.isFitted) this.zoom(2.5, ...this.#point(event));
-      else this.fit();
-    });
-    stage.addEventListener("pointerdown", (event) => this.#pointerDown(event));
-    stage.addEventListener("pointermove", (event) => this.#pointerMove(event));
-    for (const name of ["pointerup", "pointercancel"]) {
-      stage.addEventListener(name, (event) => this.#pointerUp(event));
-    }
-    new ResizeObserver(() => (this.diagnostic ? null : this.isFitted ? this.fit() : this.#draw())).observe(stage);
-  }
-
-  /** One row of further tools at a time. */
-  #openRow(name) {
-    for (const row of this.root.querySelectorAll("[data-viewer-row]")) {
-      const isOpen = row.dataset.viewerRow === name && row.hidden;
-      row.hidden = !isOpen;
-      this.root.querySelector(`[data-viewer-opens="${row.dataset.viewerRow}"]`)?.setAttribute("aria-expanded", String(isOpen));
-    }
-  }
-
-  #point(event) {
-    const edge = this.stage.getBoundingClientRect();
-    return [event.clientX - edge.left, event.clientY - edge.top];
-  }
-
-  #pointerDown(event) {
-    if (this.diagnostic || event.button > 0 || event.target.closest("button")) return;
-    this.pointers.set(event.pointerId, this.#point(event));
-    // A finger on the fitted picture scrolls the page; two fingers, or any other hand, are ours.
-    if (event.pointerType === "mouse" || !this.isFitted || this.pointers.size > 1) {
-      this.stage.setPointerCapture(event.pointerId);
-    }
-    this.stage.classList.add("is-dragging");
-  }
-
-  #pointerMove(event) {
-    const before = this.pointers.get(event.pointerId);
-    if (!before) return;
-    const now = this.#point(event);
-    this.pointers.set(event.pointerId, now);
-    if (this.pointers.size === 1) {
-      this.pan(now[0] - before[0], now[1] - before[1]);
-      return;
-    }
-    const other = [...this.pointers].find(([id]) => id !== event.pointerId)[1];
-    const distance = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]) || 1;
-    this.pan((now[0] - before[0]) / 2, (now[1] - before[1]) / 2);
-    this.zoom(distance(now, other) / distance(before, other), (now[0] + other[0]) / 2, (now[1] + other[1]) / 2);
-  }
-
-  #pointerUp(event) {
-    this.pointers.delete(event.pointerId);
-    if (this.pointers.size === 0) this.stage.classList.remove("is-dragging");
   }
 
   key(event) {
