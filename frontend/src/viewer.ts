@@ -244,7 +244,11 @@ export class DiagnosticViewer {
 
   /** A finger that rests shows the magnifier until it is lifted. */
   private listenForLongPress(pane: Pane): void {
+    const fingers = new Set<number>();
+    pane.stage.addEventListener("pointerdown", (event) => event.pointerType === "touch" && fingers.add(event.pointerId), { capture: true });
+    for (const name of ["pointerup", "pointercancel"] as const) document.addEventListener(name, (event) => fingers.delete(event.pointerId), { capture: true });
     pane.element.addEventListener(ToolEnums.Events.TOUCH_PRESS, ((event: CustomEvent) => {
+      if (fingers.size !== 1) return; // two fingers that zoom slowly
       const magnifier = this.group.getToolInstance(TOOLS.magnify) as { preTouchStartCallback(event: unknown): void };
       magnifier.preTouchStartCallback({ ...event, type: ToolEnums.Events.TOUCH_START, detail: { ...event.detail, element: pane.element, currentPoints: event.detail.startPoints }, preventDefault() {} });
     }) as EventListener);

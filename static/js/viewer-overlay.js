@@ -48,6 +48,7 @@ export class Overlay {
   #mode = null;
   #edited = null; // {id, box}: the box under the hand
   #drag = null;
+  #tap = null;
 
   constructor(pane, svg, findings) {
     this.pane = pane;
@@ -57,6 +58,9 @@ export class Overlay {
     findings.addEventListener("change", () => this.draw());
     findings.addEventListener("select", ({ detail }) => this.#centre(detail));
     document.addEventListener("fs:edit-mode", ({ detail }) => this.edit(detail));
+    // A box is chosen by a tap on its line or label. It never takes a hand that moves or zooms the picture.
+    pane.stage.addEventListener("pointerdown", (event) => (this.#tap = this.#mode ? null : { x: event.clientX, y: event.clientY, at: event.timeStamp }), { capture: true });
+    pane.stage.addEventListener("pointerup", (event) => this.#tapped(event), { capture: true });
     svg.addEventListener("pointerdown", (event) => this.#down(event));
     svg.addEventListener("pointermove", (event) => this.#move(event));
     for (const name of ["pointerup", "pointercancel"]) svg.addEventListener(name, (event) => this.#up(event));
@@ -105,7 +109,7 @@ export class Overlay {
     const probability = finding.probability == null ? "" : Number(finding.probability).toFixed(2);
     const tick = finding.state === "accepted" ? "\u2713" : finding.state === "rejected" ? "\u2717" : "";
     words.textContent = [finding.number, tick, finding.label, probability].filter(Boolean).join("  ");
-    group.append(make("rect", { class: "label-ground", rx: 3 }), words, make("polygon", { class: "hit", points }));
+    group.append(make("rect", { class: "label-ground", rx: 3 }), words);
     group.corners = corners;
     return group;
   }
@@ -206,14 +210,20 @@ export class Overlay {
     return this.pane.toImage([event.clientX - edge.left, event.clientY - edge.top]);
   }
 
+  #tapped(event) {
+    const tap = this.#tap;
+    this.#tap = null;
+    if (!tap || event.button > 0 || event.timeStamp - tap.at > 600) return;
+    if (Math.hypot(event.clientX - tap.x, event.clientY - tap.y) > 6) return;
+    const edge = this.svg.getBoundingClientRect();
+    const point = [event.clientX - edge.left, event.clientY - edge.top];
+    const near = event.pointerType === "mouse" ? 7 : 16;
+    const group = [...this.svg.querySelectorAll("g")].find((each) => isOn(each, point, near));
+    if (group) this.findings.select(group.dataset.id, this.pane.imageId);
+  }
+
   #down(event) {
     if (event.button > 0) return;
-    const hit = event.target.closest(".hit, .label-ground, text");
-    if (!this.#mode && hit) {
-      event.stopPropagation();
-      this.findings.select(hit.closest("g").dataset.id, this.pane.imageId);
-      return;
-    }
     if (!this.#mode || (event.pointerType === "touch" && !event.isPrimary)) return;
     event.stopPropagation();
     event.preventDefault();
@@ -248,6 +258,18 @@ export class Overlay {
     if (this.#mode === "add") this.#edited = null;
     this.draw();
   }
+}
+
+/** Whether a point of the stage is on a box's label or near its line. */
+function isOn(group, [x, y], near) {
+  const label = group.querySelector(".label-ground");
+  const [left, top, width, height] = ["x", "y", "width", "height"].map((name) => Number(label.getAttribute(name)));
+  if (x >= left && x <= left + width && y >= top && y <= top + height) return true;
+  return group.corners.some(([x1, y1], index) => {
+    const [x2, y2] = group.corners[(index + 1) % 4];
+    const along = clamp(((x - x1) * (x2 - x1) + (y - y1) * (y2 - y1)) / ((x2 - x1) ** 2 + (y2 - y1) ** 2 || 1), 0, 1);
+    return Math.hypot(x - x1 - along * (x2 - x1), y - y1 - along * (y2 - y1)) <= near;
+  });
 }
 
 /** Four corners, each with a third of its sides. */

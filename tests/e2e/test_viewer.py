@@ -254,14 +254,12 @@ def test_a_finger_moves_two_fingers_zoom_and_a_resting_one_magnifies(desk):
     for step in range(1, 6):
         fingers("touchMove", (120 - 12 * step, 200), (200 + 12 * step, 200))
     fingers("touchEnd")
-    zoomed = page.evaluate(view)
-    assert zoomed["zoom"] > 1.2
+    zoomed = here.until(view, lambda now: now["zoom"] > 1.2)
     fingers("touchStart", (160, 200))
     for step in range(1, 6):
         fingers("touchMove", (160 + 8 * step, 200))
     fingers("touchEnd")
-    moved = page.evaluate(view)
-    assert moved["pan"][0] > zoomed["pan"][0] + 20
+    here.until(view, lambda now: now["pan"][0] > zoomed["pan"][0] + 20)
     fingers("touchStart", (160, 220))
     page.locator(".magnifyTool").wait_for()
     fingers("touchEnd")

@@ -1,6 +1,7 @@
 """A study with images of every kind the viewer must tell apart, and hands to use it with."""
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -152,6 +153,15 @@ class Desk:
         self.page.locator("[data-viewer-ask] input").fill(text)
         self.page.keyboard.press("Enter")
         self.page.locator("[data-viewer-ask]").wait_for(state="hidden")
+
+    def until(self, expression: str, holds: Callable[[Any], bool]) -> Any:
+        """Ask the page again and again; a busy machine draws late."""
+        for _attempt in range(100):
+            value = self.page.evaluate(expression)
+            if holds(value):
+                return value
+            self.page.wait_for_timeout(100)
+        raise AssertionError(value)
 
     def texts(self, expected: str) -> list[str]:
         """Wait for a text beside a drawing and return all of them."""
