@@ -1,5 +1,6 @@
 """A study shown to a colleague elsewhere by a link, and what the colleague answers."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -24,6 +25,8 @@ class StudyShare(ClinicOwnedModel):
     passcode_hash = models.CharField(max_length=200, blank=True, editable=False)
     wrong_passcodes = models.PositiveSmallIntegerField(default=0)
     question = models.TextField(_("question to the colleague"), blank=True, max_length=2000)
+    # What the sender has looked at: images that arrive later are not shown.
+    image_ids = ArrayField(models.UUIDField(), default=list, editable=False)
     is_identified = models.BooleanField(default=False)
     may_comment = models.BooleanField(default=True)
     expires_at = models.DateTimeField()

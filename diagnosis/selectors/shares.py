@@ -61,3 +61,8 @@ def share_usable(*, key: ShareKey) -> StudyShare | None:
         .defer("study__search", "study__patient__search")
         .first()
     )
+
+
+def share_images(share: StudyShare) -> list[StudyImage]:
+    """Return the images that the sender had before them; later and moved ones are left out."""
+    return [image for image in share.study.images.all() if image.pk in share.image_ids]

@@ -39,7 +39,7 @@ def share_create(
 
     Raises:
         RefusedInputError: ``images_unchecked`` (text in the pixels cannot be taken out here: a
-            person must have looked), ``days_invalid`` or ``passcode_short``.
+            person must have looked), ``days_invalid``, ``passcode_short`` or ``no_images``.
     """
     require(user=actor, action=Action.STUDY_SHARE, clinic_id=study.clinic_id)
     refused: dict[str, str] = {}
@@ -56,6 +56,11 @@ def share_create(
             next(iter(refused)), "images_unchecked"
         )
         raise RefusedInputError(code, _("The link was not made."), fields=refused)
+    # Moving images to and from this study waits, so that the list is of one moment.
+    Study.objects.select_for_update(no_key=True).only("pk").get(pk=study.pk)
+    image_ids = list(study.images.order_by("position", "created_at", "id").values_list("pk"))
+    if not image_ids:
+        raise RefusedInputError("no_images", _("This study has no image to show yet."))
     secret = secrets.token_urlsafe(32)
     share = StudyShare.objects.create(
         clinic_id=study.clinic_id,
@@ -64,6 +69,7 @@ def share_create(
         token_hash=secret_hash(secret),
         passcode_hash=make_password(passcode) if passcode else "",
         question=question.strip()[:2000],
+        image_ids=[pk for (pk,) in image_ids],
         is_identified=is_identified,
         may_comment=may_comment,
         expires_at=timezone.now() + timedelta(days=days),

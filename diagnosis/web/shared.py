@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.tenancy import clinic_scope
 from diagnosis.models import StudyShare
-from diagnosis.selectors.shares import ShareKey, share_find, share_usable
+from diagnosis.selectors.shares import ShareKey, share_find, share_images, share_usable
 from diagnosis.services.shares import share_comment, share_opened, share_passcode_check
 from diagnosis.storage import object_response
 from diagnosis.web.doors import form_refused
@@ -75,7 +75,7 @@ def shared_image(request: HttpRequest, pk: UUID, number: int) -> HttpResponseBas
     def answer(share: StudyShare) -> HttpResponseBase:
         if share.passcode_hash and not _entry(request, pk)["passed"]:
             return _useless(request)
-        images = share.study.images.all()
+        images = share_images(share)
         frame = request.GET.get("frame", "0")
         if number >= len(images) or not frame.isdecimal() or len(frame) > 6:
             raise Http404
@@ -121,7 +121,7 @@ def _page(request: HttpRequest, share: StudyShare, form: CommentForm) -> HttpRes
     found = {image["id"]: image for image in result.get("images", [])}
     images = [
         {"image": image, "number": number, "result": found.get(str(image.pk))}
-        for number, image in enumerate(study.images.all())
+        for number, image in enumerate(share_images(share))
     ]
     context = {
         "share": share,

@@ -1,74 +1,100 @@
-"""A hundred thousand studies in a few statements, spread as a busy clinic's are."""
+"""A hundred thousand studies in a few statements, spread as a busy clinic's are.
+
+Of 100 studies: 60 signed, 37 to read (a few with a draft), 2 being analysed, 1 failed. Each table
+gets copies of one row that a factory made, so that a new column needs no change here.
+"""
+
+from typing import Any
 
 from django.db import connection
+from django.db.models import Model
 
 from accounts.models import Clinic, User
 from accounts.tenancy import clinic_scope
+from tests.factories import PatientFactory, ReportVersionFactory, StudyImageFactory
 
-# Of 100 studies: 60 signed, 36 to read, 2 being analysed, 1 failed, 1 with a draft.
-_PATIENTS = """
-    INSERT INTO diagnosis_patient (id, clinic_id, created_at, updated_at, record_number,
-        given_name, family_name, sex)
-    SELECT gen_random_uuid(), %(clinic)s, now(), now(), 'MANY-' || n, 'Given', 'Family' || n,
-        'unknown'
-    FROM generate_series(1, %(count)s / 3 + 1) n
-"""
-_STUDIES = """
-    INSERT INTO diagnosis_study (id, clinic_id, created_at, updated_at, patient_id,
-        clinical_question, body_part, side, priority, accession_number, study_instance_uid,
-        created_by_id, status, verdict, probability, region, severity, urgency, result_version,
-        new_image_after_report)
-    SELECT gen_random_uuid(), %(clinic)s, now() - n * interval '3 minutes',
-        now() - n * interval '3 minutes', p.id, 'Fall', 'wrist',
-        (ARRAY['left', 'right', ''])[n %% 3 + 1], n %% 3, '', '', %(user)s, s.status,
-        CASE WHEN s.status IN ('queued', 'failed') THEN ''
-             ELSE (ARRAY['negative', 'suspicion', 'definite', 'negative'])[n %% 4 + 1] END,
-        CASE WHEN s.status IN ('queued', 'failed') THEN NULL ELSE (n %% 100) / 100.0 END,
-        (ARRAY['hand_arm', 'leg', 'hip', 'shoulder'])[n %% 4 + 1], '',
-        CASE WHEN s.status = 'reported' THEN 0 ELSE (n %% 109)::float END, '1', false
-    FROM generate_series(1, %(count)s) n
-    JOIN LATERAL (SELECT CASE WHEN n %% 100 < 60 THEN 'reported' WHEN n %% 100 < 97 THEN 'ready'
-        WHEN n %% 100 < 99 THEN 'queued' ELSE 'failed' END AS status) s ON true
-    JOIN (SELECT id, row_number() OVER (ORDER BY id) AS i FROM diagnosis_patient
-          WHERE clinic_id = %(clinic)s) p ON p.i = n / 3 + 1
-"""
-_IMAGES = """
-    INSERT INTO diagnosis_studyimage (id, clinic_id, created_at, study_id, position, sha256,
-        size_bytes, format, original_key, served_key, served_sha256, served_content_type,
-        rendition_keys, thumbnail_key, width, height, bits, frame_count, modality, view_position,
-        laterality, body_part_examined, sop_instance_uid, series_instance_uid, warnings)
-    SELECT gen_random_uuid(), clinic_id, created_at, id, 0,
-        encode(sha256(id::text::bytea), 'hex'), 1000, 'png', 'o/' || id, 's/' || id, '',
-        'image/png', ARRAY['r/' || id], 't/' || id, 400, 500, 8, 1, 'DX', 'PA', 'L', '', '', '',
-        '{}'
-    FROM diagnosis_study WHERE clinic_id = %(clinic)s
-"""
-_REPORTS = """
-    INSERT INTO diagnosis_report (id, clinic_id, created_at, study_id)
-    SELECT gen_random_uuid(), clinic_id, created_at, id FROM diagnosis_study
-    WHERE clinic_id = %(clinic)s AND (status = 'reported' OR status = 'ready' AND urgency = 3)
-"""
-_VERSIONS = """
-    INSERT INTO diagnosis_reportversion (id, clinic_id, created_at, updated_at, report_id, number,
-        status, revision, basis, reason, technique, comparison, findings, impression,
-        recommendation, author_id, signed_by_id, signer_name, signed_at, content_sha256, pdf_key,
-        pdf_sha256)
-    SELECT gen_random_uuid(), r.clinic_id, r.created_at, r.created_at, r.id, 1,
-        CASE WHEN s.status = 'reported' THEN 'signed' ELSE 'draft' END, 1, '', '', '', '',
-        'No displaced fracture.', 'No fracture.', '', %(user)s,
-        CASE WHEN s.status = 'reported' THEN %(user)s::uuid END, '',
-        CASE WHEN s.status = 'reported' THEN r.created_at END,
-        CASE WHEN s.status = 'reported' THEN encode(sha256(r.id::text::bytea), 'hex') ELSE '' END,
-        CASE WHEN s.status = 'reported' THEN 'reports/' || r.id ELSE '' END, ''
-    FROM diagnosis_report r JOIN diagnosis_study s ON s.id = r.study_id
-    WHERE r.clinic_id = %(clinic)s
-"""
+_SERIES = "generate_series(1, %(count)s) n"
+_STATUS = """CASE WHEN n %% 100 < 60 THEN 'reported' WHEN n %% 100 < 97 THEN 'ready'
+    WHEN n %% 100 < 99 THEN 'queued' ELSE 'failed' END"""
+_WITHOUT_RESULT = "n %% 100 >= 97"
+_PATIENT = "md5(%(clinic)s::text || (n / 3 + 1))::uuid"
+_SIGNED = "s.status = 'reported'"
 
 
 def many_studies(*, clinic: Clinic, user: User, count: int) -> None:
-    """Fill an empty clinic; commits unless a transaction is open."""
+    """Fill a clinic; commits unless a transaction is open."""
+    version = ReportVersionFactory(
+        author=user, report__study__patient=PatientFactory(clinic=clinic)
+    )
+    report, study = version.report, version.report.study
+    image = StudyImageFactory(study=study, view_position="PA", laterality="L")
     values = {"clinic": clinic.pk, "user": user.pk, "count": count}
+    own = f"diagnosis_study s WHERE s.clinic_id = %(clinic)s AND s.id <> '{study.pk}'"
     with clinic_scope(clinic.pk), connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = '600s'")
-        for statement in (_PATIENTS, _STUDIES, _IMAGES, _REPORTS, _VERSIONS):
-            cursor.execute(statement, values)
+
+        def copy(template: Model, source: str, **columns: str) -> None:
+            cursor.execute(_copies(template, source, columns), values)
+
+        copy(
+            study.patient,
+            "generate_series(1, %(count)s / 3 + 1) n",
+            id="md5(%(clinic)s::text || n)::uuid",
+            record_number="'MANY-' || n",
+            family_name="'Family' || n",
+        )
+        copy(
+            study,
+            _SERIES,
+            id="gen_random_uuid()",
+            created_at="now() - n * interval '3 minutes'",
+            updated_at="now() - n * interval '3 minutes'",
+            patient_id=_PATIENT,
+            side="(ARRAY['left', 'right', ''])[n %% 3 + 1]",
+            priority="n %% 3",
+            created_by_id="%(user)s",
+            status=_STATUS,
+            verdict=f"""CASE WHEN {_WITHOUT_RESULT} THEN ''
+                ELSE (ARRAY['negative', 'suspicion', 'definite', 'negative'])[n %% 4 + 1] END""",
+            probability=f"CASE WHEN {_WITHOUT_RESULT} THEN NULL ELSE (n %% 100) / 100.0 END",
+            region="(ARRAY['hand_arm', 'leg', 'hip', 'shoulder'])[n %% 4 + 1]",
+            urgency="CASE WHEN n %% 100 < 60 THEN 0 ELSE (n %% 109)::float END",
+        )
+        copy(
+            image,
+            own,
+            id="gen_random_uuid()",
+            study_id="s.id",
+            sha256="encode(sha256(s.id::text::bytea), 'hex')",
+        )
+        copy(
+            report,
+            f"{own} AND ({_SIGNED} OR s.status = 'ready' AND s.urgency = 3)",
+            id="gen_random_uuid()",
+            study_id="s.id",
+        )
+        copy(
+            version,
+            "diagnosis_report r JOIN diagnosis_study s ON s.id = r.study_id "
+            f"WHERE r.clinic_id = %(clinic)s AND r.id <> '{report.pk}'",
+            id="gen_random_uuid()",
+            report_id="r.id",
+            status=f"CASE WHEN {_SIGNED} THEN 'signed' ELSE 'draft' END",
+            signed_by_id=f"CASE WHEN {_SIGNED} THEN %(user)s::uuid END",
+            signed_at=f"CASE WHEN {_SIGNED} THEN r.created_at END",
+            content_sha256=f"CASE WHEN {_SIGNED} THEN md5(r.id::text) ELSE '' END",
+            pdf_key=f"CASE WHEN {_SIGNED} THEN 'reports/' || r.id ELSE '' END",
+        )
+
+
+def _copies(template: Model, source: str, columns: dict[str, Any]) -> str:
+    """Return the statement that copies a row once for each row of ``source``."""
+    table = template._meta.db_table
+    fields = [field for field in template._meta.concrete_fields if not field.generated]
+    names = [field.column for field in fields]
+    chosen = ", ".join(columns.get(name, f"t.{name}") for name in names)
+    condition = "AND" if "WHERE" in source else "WHERE"
+    return (
+        f"INSERT INTO {table} ({', '.join(names)}) SELECT {chosen} "  # noqa: S608
+        f"FROM {table} t CROSS JOIN {source} {condition} t.id = '{template.pk}'"
+    )

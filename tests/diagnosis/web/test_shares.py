@@ -15,6 +15,7 @@ from diagnosis.models import Patient, ShareComment, StudyShare
 from diagnosis.services.shares import share_create, share_revoke
 from diagnosis.services.study_results import study_refresh
 from diagnosis.storage import object_put
+from fracture_site.common.errors import RefusedInputError
 from tests.factories import AnalysisFactory, MembershipFactory, PatientFactory, StudyFactory
 from tests.factories import StudyImageFactory as ImageFactory
 
@@ -89,6 +90,21 @@ def test_a_recipient_sees_the_study_and_nothing_that_names_the_patient(doctor, s
         assert (stored.opened_count, stored.last_opened_at is None) == (1, False)
         event = AuditEvent.objects.get(action="share.open")
     assert (event.actor, event.patient_id) == (None, study.patient_id)
+
+
+def test_an_image_that_came_after_the_link_was_made_is_not_shown(study, share):
+    made, secret = share()
+    late = object_put(data=b"late", kind="renditions", content_type="image/jpeg")
+    ImageFactory(study=study, rendition_keys=[late], position=1)
+    client, page = opened(secret)
+    assert b"1 image" in page.content
+    assert client.get(reverse("diagnosis:shared-image", args=[made.pk, 1])).status_code == 404
+
+
+def test_a_study_without_images_is_not_shared(doctor):
+    empty = StudyFactory(patient=PatientFactory(clinic=doctor.clinic))
+    with clinic_scope(doctor.clinic_id), pytest.raises(RefusedInputError, match="no_images"):
+        share_create(actor=doctor.user, study=empty, days=7, images_checked=True)
 
 
 def test_a_name_is_shown_only_when_the_sender_chose_it(share):
