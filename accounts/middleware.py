@@ -38,7 +38,7 @@ from accounts.reauthentication import attempts_unavailable
 from accounts.selectors import membership_current, token_find
 from accounts.services import SESSION_KEY, token_touch
 from accounts.tenancy import clinic_scope
-from fracture_site.common.answers import error_response, is_api
+from fracture_site.common.answers import FHIR_PREFIX, error_response, is_api
 from fracture_site.common.errors import DomainError
 
 logger = logging.getLogger(__name__)
@@ -122,6 +122,8 @@ class ApiTokenMiddleware:
     @staticmethod
     def _use_token(request: HttpRequest, secret: str) -> None:
         token = token_find(secret=secret)
+        if token and token.smart_scopes and not request.path.startswith(FHIR_PREFIX):
+            token = None  # a SMART app reads FHIR and nothing else
         request.api_token_given = True  # type: ignore[attr-defined]
         request.api_token = token  # type: ignore[attr-defined]
         request.COOKIES.pop(settings.SESSION_COOKIE_NAME, None)

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
+from accounts.web.smart import configuration
 from diagnosis.api.fhir.views import CapabilityView
 from fracture_site.health import healthz, readyz
 
@@ -24,6 +25,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/password_change/", RedirectView.as_view(pattern_name="account_change_password")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("diagnosis.api.urls")),
+    path("fhir/R4/.well-known/smart-configuration", configuration, name="smart-configuration"),
     path("fhir/R4/", include("diagnosis.api.fhir.urls")),
     path("fhir/metadata", CapabilityView.as_view(), name="fhir-metadata"),
     path("api/dicomweb/", include("diagnosis.api.dicomweb.urls")),

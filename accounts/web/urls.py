@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from accounts.web import clinics, invitations, members, tokens
+from accounts.web import clinics, invitations, members, smart, tokens
 
 app_name = "accounts"
 urlpatterns: list[URLPattern] = [
@@ -19,6 +19,8 @@ urlpatterns: list[URLPattern] = [
     ),
     path("invitation/", invitations.invitation_accept, name="invitation-accept"),
     path("invitation/<str:secret>/", invitations.invitation_open, name="invitation-open"),
+    path("oauth/authorize", smart.authorize, name="smart-authorize"),
+    path("oauth/token", smart.token, name="smart-token"),
     path("tokens/", tokens.tokens, name="tokens"),
     path("tokens/<uuid:pk>/revoke/", tokens.token_revoke_view, name="token-revoke"),
 ]

@@ -33,6 +33,7 @@ PUBLIC = {
     "redoc",
     "report-verify",
     "fhir-metadata",
+    "smart-configuration",
 }
 # Signed in is enough: a person's own account, and the site's administration for staff.
 OWN_ACCOUNT = re.compile(r"^/(accounts|admin)/")

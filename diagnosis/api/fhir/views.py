@@ -9,12 +9,15 @@ from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.utils.cache import patch_vary_headers
 from django.utils.http import http_date, parse_http_date_safe
 from fhir.resources.R4B.resource import Resource
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.parsers import FormParser
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from accounts.models import ApiToken
 from accounts.policy import require
+from accounts.smart import scope_reads
 from diagnosis.api.base import AlwaysJson, BoundedJSONParser, ClinicViewSet
 from diagnosis.api.fhir.build import fhir_context
 from diagnosis.api.fhir.errors import NotAcceptableFormat, fhir_exception_handler
@@ -67,6 +70,9 @@ class FhirViewSet(ClinicViewSet[Patient]):
         _refuse_other_formats(request)
         self._check_length(request)
         super(ClinicViewSet, self).initial(request, *args, **kwargs)
+        token = request.auth
+        if isinstance(token, ApiToken) and not scope_reads(token.smart_scopes, self.kind):
+            raise PermissionDenied("The app was not allowed to read this type.", code="scope")
 
     def read(self, request: Request, pk: str) -> HttpResponse:
         """Return one resource; 304 when the client has it."""
