@@ -103,7 +103,7 @@ export function makeTools(scaleFor: ScaleFor, words: Words & { calibration: stri
       colorSelected: "rgb(255, 255, 255)",
       lineWidth: "1.75",
       textBoxFontFamily: "system-ui, sans-serif",
-      textBoxFontSize: "14px",
+      textBoxFontSize: `${Math.round(parseFloat(getComputedStyle(document.documentElement).fontSize) * 0.875)}px`,
       textBoxColor: "rgb(126, 231, 135)",
       textBoxColorHighlighted: "rgb(255, 255, 255)",
       textBoxColorSelected: "rgb(255, 255, 255)",
