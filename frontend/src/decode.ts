@@ -25,6 +25,8 @@ export interface Decoded {
 const EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1";
 const PLAIN = { slope: 1, intercept: 0, center: null, width: null, voiFunction: "LINEAR", padding: null };
 
+export const isReadable = (contentType: string): boolean => contentType === "application/dicom" || contentType === "image/png";
+
 export function decode(bytes: ArrayBuffer, contentType: string): Decoded {
   if (contentType === "application/dicom") return decodeDicom(bytes);
   if (contentType === "image/png") return decodePngImage(bytes);

@@ -68,7 +68,7 @@ export class Keeper extends EventTarget {
   async load(study: string, images: StudyImage[]): Promise<void> {
     for (const image of images) this.images.set(image.id, image);
     const answer = await fetch(this.addresses.list(study), { credentials: "same-origin" }).catch(() => null);
-    if (!answer?.ok) return this.tell("lost");
+    if (!answer?.ok || answer.redirected) return this.tell("lost");
     const { annotations } = (await answer.json()) as { annotations: Row[] };
     this.filling = true;
     for (const row of annotations) if (!this.revisions.has(row.id)) this.draw(row);
@@ -245,7 +245,9 @@ export class Keeper extends EventTarget {
   private send(method: string, url: string, body?: string): Promise<Response | null> {
     const headers: Record<string, string> = { "X-CSRFToken": this.token };
     if (body) headers["Content-Type"] = "application/json";
-    return fetch(url, { method, body, headers, credentials: "same-origin", keepalive: true }).catch(() => null);
+    return fetch(url, { method, body, headers, credentials: "same-origin", keepalive: true })
+      .then((answer) => (answer.redirected ? null : answer)) // signed out: the sign-in page is no answer
+      .catch(() => null);
   }
 }
 

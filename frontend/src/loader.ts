@@ -6,7 +6,7 @@
 import { Enums, cache, imageLoader, metaData, utilities, type Types } from "@cornerstonejs/core";
 
 import type { StudyImage } from "./contract";
-import { type Decoded, decode } from "./decode";
+import { type Decoded, UnreadableError, decode, isReadable } from "./decode";
 import { Histogram, type Values, type Window } from "./windowing";
 
 const SCHEME = "fs";
@@ -61,9 +61,12 @@ export function lightOf(name: string, isFull = true): { slope: number; intercept
 export function loadFull(image: StudyImage, progress: Progress): Promise<Decoded> {
   const known = full.get(image.id);
   if (known) return known;
-  const promise = fetchBytes(image.full_url, progress).then((bytes) => decode(bytes, image.content_type));
+  const promise = isReadable(image.content_type)
+    ? fetchBytes(image.full_url, progress).then((bytes) => decode(bytes, image.content_type))
+    : Promise.reject(new UnreadableError(image.content_type));
   full.set(image.id, promise);
-  promise.catch(() => full.delete(image.id)); // may be asked for again
+  // What cannot be read stays so; what did not arrive may be asked for again.
+  promise.catch((error) => error instanceof UnreadableError || full.delete(image.id));
   return promise;
 }
 

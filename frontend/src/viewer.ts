@@ -142,7 +142,7 @@ export class DiagnosticViewer {
     let study = this.studies.get(url);
     if (!study) {
       const answer = await fetch(url, { credentials: "same-origin" }).catch(() => null);
-      if (!answer?.ok) return this.plain.kit.notify(this.page.word("lost"), "error");
+      if (!answer?.ok || answer.redirected) return this.plain.kit.notify(this.page.word("lost"), "error");
       study = (await answer.json()) as StudyImages;
       this.studies.set(url, study);
     }
