@@ -42,7 +42,7 @@ NAMES: Final = (
     "attributes",
     "features",
 )
-_NEEDED: Final = ("tensorflow", "keras", "tf2onnx", "onnx")
+_NEEDED: Final = ("tensorflow", "keras", "tf2onnx", "onnx", "ai_edge_litert")
 
 
 class ContractError(ValueError):
@@ -183,10 +183,12 @@ def _from_graph(forward: Callable[[Any], Mapping[str, Any]], size: int) -> Origi
 
 
 def _from_tflite(source: Path) -> Original:
-    import tensorflow as tf
     import tf2onnx
 
-    interpreter = tf.lite.Interpreter(model_path=str(source))
+    # TensorFlow's own interpreter answers zeros for variables that were frozen into the file.
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(source))
     names = interpreter.get_signature_list()
     if not names:
         raise ContractError("no signature")
@@ -209,7 +211,9 @@ def _from_tflite(source: Path) -> Original:
     def forward(pixels: "Array") -> Mapping[str, "Array"]:
         import numpy as np
 
-        rows = [runner(**{argument: picture[None]}) for picture in pixels]
+        # The answers are views of memory that the next run overwrites.
+        answers = (runner(**{argument: picture[None]}) for picture in pixels)
+        rows = [{name: np.array(values[name]) for name in NAMES} for values in answers]
         return {name: np.concatenate([np.atleast_1d(row[name]) for row in rows]) for name in NAMES}
 
     return Original(forward, proto)

@@ -8,5 +8,6 @@ _TRAINING = [
     "test_convert.py",
     "test_detector_training.py",
     "test_export_formats.py",
+    "test_platform_export_training.py",
 ]
 collect_ignore = [] if find_spec("tensorflow") else _TRAINING

@@ -77,6 +77,22 @@ def test_a_savedmodel_is_converted(tmp_path):
     assert max(answer["parity"].values()) < 1e-4
 
 
+def test_a_tflite_file_is_converted(tmp_path):
+    model = small_model()
+    whole = keras.Model(model.input, {**model.output, "features": model.get_layer("pool").output})
+    archive = keras.export.ExportArchive()
+    archive.track(whole)
+    signature = [tf.TensorSpec((1, SIZE, SIZE, 1), tf.float32, name="pixels")]
+    archive.add_endpoint("serve", lambda x: whole(x, training=False), input_signature=signature)
+    archive.write_out(str(tmp_path / "saved"), verbose=False)
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "saved"))
+    (tmp_path / "model.tflite").write_bytes(converter.convert())
+
+    answer = convert.convert(tmp_path / "model.tflite", tmp_path / "model.onnx", SIZE)
+
+    assert max(answer["parity"].values()) < 1e-4
+
+
 def test_a_graph_that_calls_python_is_refused(tmp_path):
     def serve(x):
         return {"image": tf.py_function(lambda value: value, [x], tf.float32)}
