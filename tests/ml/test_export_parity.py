@@ -3,8 +3,23 @@
 import numpy as np
 import pytest
 
-from ml.export_parity import Pictures, Row, as_markdown, file_bytes, refusal
+from ml.data.synthetic import synthetic_radiograph
+from ml.export_parity import (
+    Pictures,
+    Reference,
+    Row,
+    as_markdown,
+    file_bytes,
+    judge,
+    reference_answers,
+    refusal,
+)
 from ml.export_scores import image_scores, largest_differences
+from ml.manifest import read_manifest
+from ml.metrics import auroc
+from ml.predictor import WEIGHTS_FOLDER
+from ml.preprocessing import prepare
+from ml.runtimes.onnx import OnnxRuntime
 
 GENERATOR = np.random.default_rng(0)
 
@@ -72,13 +87,13 @@ def test_what_answers_differently_is_refused(name, difference, loss, words):
 def test_the_table_says_what_was_refused_and_on_what_it_rests():
     pictures = Pictures(np.zeros((3, 4, 4, 1)), np.zeros((9, 4, 4, 1)), np.arange(9) > 6, "real")
     rows = [
-        Row("onnx", "ONNX Runtime", 11_000_000, {"image": 1e-6}, auroc=0.91, ms=70.0, rss_mb=150),
+        Row("onnx", "ONNX Runtime", 11_000_000, {"image": 1e-6}, auroc=0.91, ms=70.0, cpu_ms=61.0),
         Row("onnx-int8", "ONNX Runtime", 4_000_000, {"image": 0.2}, refusal="loses 0.02 of AUROC"),
     ]
     table = as_markdown(rows, pictures, 0.91)
     assert "3 real radiographs" in table
     assert "9 pictures, 2 fractured" in table
-    assert "| onnx | ONNX Runtime | 11.0 | 1.0e-06 | 0.9100 | 70 |" in table
+    assert "| onnx | ONNX Runtime | 11.0 | 1.0e-06 | 0.9100 | 70 | 61 |" in table
     assert "**refused**: loses 0.02 of AUROC" in table
     assert rows[0].as_json()["largest_difference"] == 1e-6
 
@@ -89,3 +104,37 @@ def test_a_folder_is_as_large_as_its_files(tmp_path):
     (tmp_path / "variables" / "data").write_bytes(b"123")
     assert file_bytes(tmp_path) == 8
     assert file_bytes(tmp_path / "saved_model.pb") == 5
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    """Return the shipped file, pictures, and its own answers as if they were Keras'."""
+    manifest = read_manifest(WEIGHTS_FOLDER)
+    size = manifest.input_size
+    drawn = [synthetic_radiograph(i, fractured=i % 2 == 0).pixels for i in range(4)]
+    ready = np.stack([prepare(d, input_size=size).pixels for d in drawn])[..., None]
+    pictures = Pictures(ready[:2], ready, np.arange(4) % 2 == 0, "synthetic")
+    runtime = OnnxRuntime(manifest.weights, sha256=manifest.info.sha256)
+    return manifest.weights, pictures, reference_answers(lambda p: runtime.run(p[..., 0]), pictures)
+
+
+def test_a_file_is_judged_in_a_process_of_its_own(shipped, tmp_path):
+    path, pictures, reference = shipped
+    row = judge("onnx", path, reference, pictures, tmp_path)
+    assert row.refusal == ""
+    assert row.largest < 1e-6
+    assert row.bytes == path.stat().st_size
+    assert min(row.ms, row.cpu_ms, row.rss_mb) > 0
+    assert row.auroc == auroc(pictures.labels, reference.scores)
+
+
+def test_other_answers_or_a_file_that_does_not_load_are_refused(shipped, tmp_path, capfd):
+    path, pictures, reference = shipped
+    outputs = {**reference.outputs, "image": reference.outputs["image"] + 0.1}
+    moved = Reference(outputs, reference.scores)
+    assert "differs from Keras" in judge("onnx", path, moved, pictures, tmp_path).refusal
+    fewer = Reference({**outputs, "more": outputs["image"]}, reference.scores)
+    assert "output more is missing" in judge("onnx", path, fewer, pictures, tmp_path).refusal
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(path.read_bytes()[:1000])
+    assert "cannot be loaded" in judge("onnx", broken, reference, pictures, tmp_path).refusal
