@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from base64 import b64decode
 from collections import deque
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from diagnosis.models import Content, Delivery, Destination, Event
 from diagnosis.services.delivery_runs import delivery_run
 from diagnosis.services.delivery_senders import sender_test
 from diagnosis.services.model_recalls import model_recall
+from diagnosis.services.reports import report_sign
 from diagnosis.services.webhook_sending import webhook_signature
 from diagnosis.storage import object_put
 from diagnosis.transport.errors import PeerRefusedError, PeerUnavailableError
@@ -345,4 +347,25 @@ def test_a_recall_is_promised_for_each_study_that_the_version_has_read(world, ho
         [promised] = Delivery.objects.filter(event=Event.MODEL_RECALLED)
     assert promised.study_id == world.study.pk
     with clinic_scope(other.clinic.pk):
-        assert not Delivery.objects.exists()
+        assert not Delivery.objects.filter(event=Event.MODEL_RECALLED).exists()
+
+
+def test_a_signature_reaches_software_and_hospital_alike(world, hook, receive):
+    receiver = receive("AA")
+    webhook_to(world, hook)
+    mllp_to(world, receiver.port)
+    with clinic_scope(world.clinic.pk):
+        Delivery.objects.all().delete()
+        Destination.objects.filter(kind="dicom_cstore").update(is_enabled=False)
+        report_sign(actor=world.author, report=world.report)
+    while claim := jobs.job_claim_next(Delivery):
+        delivery_run(claim=claim)
+
+    [(_headers, body)] = hook.got
+    assert json.loads(body)["type"] == "report.signed"
+    message = receiver.message()
+    assert str(message["OBR.F25"]) == "F"
+    [document] = [row for row in message["OBX"] if str(row[2]) == "ED"]
+    assert b64decode(str(document[5]).split("^")[4]).startswith(b"%PDF-")
+    with clinic_scope(world.clinic.pk):
+        assert list(Delivery.objects.values_list("status", flat=True)) == ["succeeded"] * 2
