@@ -18,6 +18,7 @@ _STATUS = """CASE WHEN n %% 100 < 60 THEN 'reported' WHEN n %% 100 < 97 THEN 're
     WHEN n %% 100 < 99 THEN 'queued' ELSE 'failed' END"""
 _WITHOUT_RESULT = "n %% 100 >= 97"
 _PATIENT = "md5(%(clinic)s::text || (n / 3 + 1))::uuid"
+_REPORT = "md5('report' || s.id)::uuid"
 _SIGNED = "s.status = 'reported'"
 
 
@@ -67,23 +68,19 @@ def many_studies(*, clinic: Clinic, user: User, count: int) -> None:
             study_id="s.id",
             sha256="encode(sha256(s.id::text::bytea), 'hex')",
         )
-        copy(
-            report,
-            f"{own} AND ({_SIGNED} OR s.status = 'ready' AND s.urgency = 3)",
-            id="gen_random_uuid()",
-            study_id="s.id",
-        )
+        # No joins: the planner knows nothing of the new clinic yet.
+        reported = f"{own} AND ({_SIGNED} OR s.status = 'ready' AND s.urgency = 3)"
+        copy(report, reported, id=_REPORT, study_id="s.id")
         copy(
             version,
-            "diagnosis_report r JOIN diagnosis_study s ON s.id = r.study_id "
-            f"WHERE r.clinic_id = %(clinic)s AND r.id <> '{report.pk}'",
+            reported,
             id="gen_random_uuid()",
-            report_id="r.id",
+            report_id=_REPORT,
             status=f"CASE WHEN {_SIGNED} THEN 'signed' ELSE 'draft' END",
             signed_by_id=f"CASE WHEN {_SIGNED} THEN %(user)s::uuid END",
-            signed_at=f"CASE WHEN {_SIGNED} THEN r.created_at END",
-            content_sha256=f"CASE WHEN {_SIGNED} THEN md5(r.id::text) ELSE '' END",
-            pdf_key=f"CASE WHEN {_SIGNED} THEN 'reports/' || r.id ELSE '' END",
+            signed_at=f"CASE WHEN {_SIGNED} THEN s.created_at END",
+            content_sha256=f"CASE WHEN {_SIGNED} THEN md5(s.id::text) ELSE '' END",
+            pdf_key=f"CASE WHEN {_SIGNED} THEN 'reports/' || s.id ELSE '' END",
         )
 
 

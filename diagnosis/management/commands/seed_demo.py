@@ -24,6 +24,7 @@ from diagnosis.services.hl7_senders import hl7_sender_create
 from diagnosis.services.patients import patient_create
 from diagnosis.services.studies import study_create
 from diagnosis.services.uploads import image_upload
+from diagnosis.services.worklist_settings import clinic_rules_update
 from fracture_site.common.commands import ProgressCommand
 from fracture_site.common.errors import ConflictError, DomainError
 
@@ -108,6 +109,7 @@ class Command(ProgressCommand):
         for name in names:
             clinic = Clinic.objects.get(name=name)
             actor = Membership.objects.get(clinic=clinic, roles=[Role.TECHNICIAN]).user
+            _alert_people(clinic)
             for number, images in enumerate(IMAGES_OF_STUDY):
                 with clinic_scope(clinic.pk):
                     self._study(clinic, actor, number, [p for p, _ in zip(files, range(images))])  # noqa: B905
@@ -148,6 +150,23 @@ def _hl7_sender(name: str, admin: User) -> None:
             sending_application="DEMO_RIS",
             sending_facility=CLINICS[name],
             networks=["127.0.0.0/8"],
+        )
+
+
+def _alert_people(clinic: Clinic) -> None:
+    """Let the demo's doctor be told of critical results, and its administrator next."""
+    doctor, admin = (
+        Membership.objects.get(clinic=clinic, roles=[role]).user
+        for role in (Role.DOCTOR, Role.CLINIC_ADMIN)
+    )
+    with clinic_scope(clinic.pk):
+        clinic_rules_update(
+            actor=admin,
+            clinic_id=clinic.pk,
+            critical_enabled=True,
+            critical_levels=[
+                {"people": [str(person.pk)], "minutes": 15} for person in (doctor, admin)
+            ],
         )
 
 
