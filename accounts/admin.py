@@ -90,7 +90,7 @@ class NewClinicForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Clinic
-        fields = ["name", "address", "time_zone", "intended_use"]
+        fields = ["name", "address", "time_zone"]
 
     def clean_name(self) -> str:
         """Refuse a second clinic of the name: the administrator would mix them up."""

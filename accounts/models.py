@@ -32,6 +32,21 @@ class Clinic(UUIDModel):
         ],
         default="research",
     )
+    read_first = models.BooleanField(
+        _("everybody reads before the AI"),
+        default=False,
+        help_text=_("Doctors answer for themselves before they are shown the AI's result."),
+    )
+    second_reader = models.CharField(
+        _("second reader"),
+        max_length=10,
+        choices=[
+            ("never", _("Never")),
+            ("on_request", _("When the first reader asks for one")),
+            ("definite", _("On request, and always when a fracture is reported")),
+        ],
+        default="never",
+    )
     is_active = models.BooleanField(_("active"), default=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -123,6 +138,13 @@ class Membership(UUIDModel):
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="memberships")
     clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="memberships")
     roles = _roles_field()
+    in_training = models.BooleanField(_("in training"), default=False)
+    read_first = models.BooleanField(
+        _("reads before the AI"),
+        null=True,
+        blank=True,
+        help_text=_("Unknown: as the clinic says, and always in training."),
+    )
     is_active = models.BooleanField(_("active"), default=True)
     expires_at = models.DateTimeField(_("break-glass access until"), null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -150,6 +172,46 @@ class Membership(UUIDModel):
     def role_names(self) -> list[str]:
         """Translated roles."""
         return [str(Role(role).label) for role in self.roles]
+
+    @property
+    def reads_first(self) -> bool:
+        """Whether this member answers before the AI's result is shown."""
+        if self.read_first is not None:
+            return self.read_first
+        return self.in_training or self.clinic.read_first
+
+
+class UseAttestation(UUIDModel):
+    """That a clinic's administrator attested, or took back, local clearance; never changed."""
+
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="attestations")
+    cleared = models.BooleanField()
+    statement = models.TextField(_("statement"), blank=True, max_length=2000)
+    reference = models.CharField(_("reference"), max_length=200, blank=True)
+    attested_name = models.CharField(_("name of who attests"), max_length=200, blank=True)
+    attested_on = models.DateField(_("date"), null=True, blank=True)
+    author = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("attestation of use")
+        verbose_name_plural = _("attestations of use")
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(
+                name="attestation_says_who_and_when",
+                condition=Q(cleared=False)
+                | (
+                    ~Q(statement="")
+                    & ~Q(reference="")
+                    & ~Q(attested_name="")
+                    & Q(attested_on__isnull=False)
+                ),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
 
 
 class Invitation(UUIDModel):

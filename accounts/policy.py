@@ -33,6 +33,8 @@ class Action(StrEnum):
     REPORT_VIEW = "report.view"
     REPORT_WRITE = "report.write"
     REPORT_SIGN = "report.sign"
+    DISCREPANCY_RESOLVE = "discrepancy.resolve"
+    RECALL_MANAGE = "recall.manage"
     MEMBER_MANAGE = "member.manage"
     CLINIC_SETTINGS = "clinic.settings"
     TOKEN_MANAGE = "token.manage"  # noqa: S105 - a name, no secret
@@ -58,7 +60,7 @@ _REGISTER = frozenset(
 )
 
 ALLOWED: Mapping[Role, frozenset[Action]] = {
-    Role.TECHNICIAN: _VIEW | _REGISTER,
+    Role.TECHNICIAN: _VIEW | _REGISTER | {Action.RECALL_MANAGE},
     Role.DOCTOR: _VIEW
     | _REGISTER
     | {
@@ -66,6 +68,8 @@ ALLOWED: Mapping[Role, frozenset[Action]] = {
         Action.FINDING_REVIEW,
         Action.REPORT_WRITE,
         Action.REPORT_SIGN,
+        Action.DISCREPANCY_RESOLVE,
+        Action.RECALL_MANAGE,
         Action.DELIVERY_SEND,
         Action.STUDY_EXPORT,
         Action.STUDY_CLAIM,

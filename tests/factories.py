@@ -21,16 +21,25 @@ from diagnosis.models import (
     Delivery,
     Destination,
     Device,
+    Discrepancy,
+    DraftCopy,
     Event,
     Finding,
     FindingReview,
+    FirstRead,
     Hl7Message,
     Hl7Sender,
+    MindChange,
     ModelVersion,
     Order,
     Patient,
+    PreliminaryRead,
+    RecallContact,
+    RecallTask,
     Report,
     ReportVersion,
+    ReportWithdrawal,
+    SecondReading,
     ShadowRun,
     ShareComment,
     Study,
@@ -38,6 +47,7 @@ from diagnosis.models import (
     StudyImage,
     StudyKeyImage,
     StudyShare,
+    TextMacro,
 )
 
 T = TypeVar("T")
@@ -416,3 +426,35 @@ class StudyKeyImageFactory(ClinicOwnedFactory[StudyKeyImage]):
     sha256 = factory.LazyFunction(lambda: hashlib.sha256(uuid4().bytes).hexdigest())
     width = 640
     height = 480
+
+
+def reading_rows(version: ReportVersion, *, leaves: bool = True) -> None:
+    """Make one row of each kind around the reading of a study.
+
+    ``leaves=False`` leaves out what nothing else points to.
+    """
+    study, who = version.report.study, version.author
+    with clinic_scope(version.clinic_id):
+        first = FirstRead.objects.create(
+            clinic_id=version.clinic_id, study=study, reader=who, answer="yes"
+        )
+        found = Discrepancy.objects.create(
+            clinic_id=version.clinic_id, study=study, kind="readers", version_number=1,
+            first="agreed", second="disagreed",
+        )  # fmt: skip
+        task = RecallTask.objects.create(
+            clinic_id=version.clinic_id, discrepancy=found, opened_by=who
+        )
+        if not leaves:
+            return
+        own = {"clinic_id": version.clinic_id}
+        TextMacro.objects.create(**own, owner=who, name="x", text="x")
+        DraftCopy.objects.create(**own, version=version, author=who)
+        SecondReading.objects.create(**own, version=version, revision=1, first_reader=who)
+        ReportWithdrawal.objects.create(**own, version=version, reason="x", author=who)
+        MindChange.objects.create(**own, first=first, version_number=1, final="no", changed=True)
+        PreliminaryRead.objects.create(**own, study=study, author=who, answer="no")
+        RecallContact.objects.create(
+            **own, task=task, author=who, contacted_at=timezone.now(), way="phone",
+            result="reached",
+        )  # fmt: skip

@@ -1,5 +1,6 @@
 """Every write about clinics, people and their keys; one function is one audited transaction."""
 
+from accounts.services.attestations import clinic_use_attest, clinic_use_withdraw
 from accounts.services.clinics import SESSION_KEY, clinic_create, clinic_switch, clinic_update
 from accounts.services.invitations import (
     invitation_accept,
@@ -30,6 +31,8 @@ __all__ = [
     "clinic_create",
     "clinic_switch",
     "clinic_update",
+    "clinic_use_attest",
+    "clinic_use_withdraw",
     "invitation_accept",
     "invitation_create",
     "invitation_revoke",

@@ -52,10 +52,12 @@ def clinic_update(
     name: str | None = None,
     address: str | None = None,
     time_zone: str | None = None,
-    intended_use: str | None = None,
+    read_first: bool | None = None,
+    second_reader: str | None = None,
 ) -> Clinic:
     """Change settings of a clinic; ``None`` leaves a setting as it is.
 
+    The intended use has services of its own: see ``attestations``.
     Two clinics may have one name: a refusal would tell which other clinics are here.
 
     Raises:
@@ -63,11 +65,12 @@ def clinic_update(
         DomainError: ``time_zone_unknown``.
     """
     require(user=actor, action=Action.CLINIC_SETTINGS, clinic_id=clinic.pk)
-    wanted = {
+    wanted: dict[str, Any] = {
         "name": name.strip() if name is not None else None,
         "address": address,
         "time_zone": time_zone,
-        "intended_use": intended_use,
+        "read_first": read_first,
+        "second_reader": second_reader,
     }
     clinic = Clinic.objects.select_for_update().get(pk=clinic.pk)
     changed = [f for f, v in wanted.items() if v is not None and v != getattr(clinic, f)]
@@ -83,7 +86,6 @@ def clinic_update(
             clinic_id=clinic.pk,
             target=clinic,
             fields=changed,
-            intended_use=clinic.intended_use,
         )
     return clinic
 

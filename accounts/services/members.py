@@ -30,8 +30,18 @@ class BreakGlassReason(models.TextChoices):
 
 
 @transaction.atomic
-def member_update(*, actor: User, membership: Membership, roles: Sequence[str]) -> Membership:
+def member_update(
+    *,
+    actor: User,
+    membership: Membership,
+    roles: Sequence[str],
+    in_training: bool | None = None,
+    read_first: bool | None = None,
+) -> Membership:
     """Give a member these roles instead of the present ones; in force with the next request.
+
+    With ``in_training`` given, both reading rules are set: ``read_first=None`` then means as the
+    clinic says.
 
     Raises:
         ActionDeniedError: ``actor`` does not manage the members of this clinic.
@@ -44,6 +54,13 @@ def member_update(*, actor: User, membership: Membership, roles: Sequence[str]) 
         member.save(update_fields=["roles"])
         _keep_an_admin(member.clinic_id)
         _record(actor, "member.update", member, before=before, after=member.roles)
+    if in_training is not None and (member.in_training, member.read_first) != (
+        in_training,
+        read_first,
+    ):
+        member.in_training, member.read_first = in_training, read_first
+        member.save(update_fields=["in_training", "read_first"])
+        _record(actor, "member.reading", member, in_training=in_training, read_first=read_first)
     return member
 
 

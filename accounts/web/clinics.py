@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -13,10 +14,10 @@ from accounts.audit import audit_record
 from accounts.policy import Action
 from accounts.selectors import audit_event_list
 from accounts.services import clinic_switch as clinic_switch_service
-from accounts.services import clinic_update
+from accounts.services import clinic_update, clinic_use_attest, clinic_use_withdraw
 from accounts.web.access import actor_of, member_required, membership_of
 from accounts.web.audit_words import action_words
-from accounts.web.forms import AuditFilterForm, ClinicForm, add_domain_error
+from accounts.web.forms import AuditFilterForm, ClinicForm, UseForm, add_domain_error
 from fracture_site.common.errors import DomainError
 
 AUDIT_PAGE = 50
@@ -37,7 +38,7 @@ def clinic_switch(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @member_required(Action.CLINIC_SETTINGS)
 def clinic_settings(request: HttpRequest) -> HttpResponse:
-    """Show and change name, address, time zone and intended use."""
+    """Show and change name, address, time zone and the rules of reading."""
     clinic = membership_of(request).clinic
     form = ClinicForm(request.POST or None, initial=clinic_initial(request))
     if form.is_valid():
@@ -47,8 +48,45 @@ def clinic_settings(request: HttpRequest) -> HttpResponse:
             return redirect("accounts:clinic-settings")
         except DomainError as error:
             add_domain_error(form, error)
-    context = {"form": form, "section": "clinic"}
+    return _settings_page(request, form, UseForm(initial=_use_initial(request)))
+
+
+def _settings_page(request: HttpRequest, form: ClinicForm, use_form: UseForm) -> HttpResponse:
+    clinic = membership_of(request).clinic
+    context = {
+        "form": form,
+        "use_form": use_form,
+        "attestation": clinic.attestations.select_related("author").first(),
+        "section": "clinic",
+    }
     return render(request, "accounts/clinic_settings.html", context)
+
+
+@require_POST
+@member_required(Action.CLINIC_SETTINGS, confirm=True)
+def clinic_use(request: HttpRequest) -> HttpResponse:
+    """Attest local clearance, or take it back; asks who is there before."""
+    clinic = membership_of(request).clinic
+    if "withdraw" in request.POST:
+        try:
+            clinic_use_withdraw(actor=actor_of(request), clinic=clinic)
+            messages.success(request, _("From now on everything says: research use only."))
+        except DomainError as error:
+            messages.error(request, str(error.detail or error.code))
+        return redirect("accounts:clinic-settings")
+    form = UseForm(request.POST)
+    if form.is_valid():
+        try:
+            clinic_use_attest(actor=actor_of(request), clinic=clinic, **form.cleaned_data)
+            messages.success(request, _("The attestation is stored."))
+            return redirect("accounts:clinic-settings")
+        except DomainError as error:
+            add_domain_error(form, error)
+    return _settings_page(request, ClinicForm(initial=clinic_initial(request)), form)
+
+
+def _use_initial(request: HttpRequest) -> dict[str, object]:
+    return {"attested_name": actor_of(request).display_name, "attested_on": timezone.localdate()}
 
 
 def clinic_initial(request: HttpRequest) -> dict[str, str]:

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import ApiToken, Clinic, Membership, Role, User
+from accounts.models import ApiToken, Clinic, Membership, Role, UseAttestation, User
 from accounts.selectors import member_list
 from accounts.web.audit_words import action_choices
 from fracture_site.common.errors import DomainError
@@ -99,8 +99,54 @@ class ClinicForm(forms.Form):
     time_zone = forms.ChoiceField(
         label=_("Time zone"), choices=[(zone, zone) for zone in sorted(available_timezones())]
     )
-    intended_use = forms.ChoiceField(
-        label=_("Intended use"), choices=Clinic._meta.get_field("intended_use").choices or []
+    read_first = forms.BooleanField(
+        label=_("Everybody reads before the AI"),
+        required=False,
+        help_text=_(
+            "Doctors answer for themselves before they are shown the AI's result. Members in "
+            "training always do."
+        ),
+    )
+    second_reader = forms.ChoiceField(
+        label=_("Second reader"), choices=Clinic._meta.get_field("second_reader").choices or []
+    )
+
+
+class UseForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What an administrator attests about the clinical use."""
+
+    class Meta:
+        model = UseAttestation
+        fields = ["statement", "reference", "attested_name", "attested_on"]
+        widgets = {
+            "statement": forms.Textarea(attrs={"rows": 3}),
+            "attested_on": forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        }
+        help_texts = {
+            "statement": _("Which use is allowed here, and by whom."),
+            "reference": _("Number or file of the decision."),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.required = True
+
+
+class MemberForm(RolesForm):
+    """A member's roles, and how they read."""
+
+    in_training = forms.BooleanField(
+        label=_("In training"),
+        required=False,
+        help_text=_("Answers for themselves before the AI's result is shown."),
+    )
+    read_first = forms.TypedChoiceField(
+        label=_("Reads before the AI"),
+        required=False,
+        choices=[("", _("As the clinic says")), ("yes", _("Always")), ("no", _("Never"))],
+        coerce=lambda value: value == "yes",
+        empty_value=None,
     )
 
 

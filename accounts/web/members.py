@@ -19,7 +19,7 @@ from accounts.services import (
     member_update,
 )
 from accounts.web.access import actor_of, member_required, membership_of
-from accounts.web.forms import InvitationForm, RolesForm, add_domain_error
+from accounts.web.forms import InvitationForm, MemberForm, add_domain_error
 from fracture_site.common.errors import DomainError
 
 
@@ -68,13 +68,15 @@ def invitation_revoke_view(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @member_required(Action.MEMBER_MANAGE, confirm=True)
 def member_edit(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Change a member's roles."""
+    """Change a member's roles, and whether they read before the AI."""
     member = _member(request, pk)
-    form = RolesForm(request.POST or None, initial={"roles": member.roles})
+    own = {None: "", True: "yes", False: "no"}[member.read_first]
+    initial = {"roles": member.roles, "in_training": member.in_training, "read_first": own}
+    form = MemberForm(request.POST or None, initial=initial)
     if form.is_valid():
         try:
             member_update(actor=actor_of(request), membership=member, **form.cleaned_data)
-            messages.success(request, _("The roles were changed."))
+            messages.success(request, _("The member was changed."))
             return redirect("accounts:members")
         except DomainError as error:
             add_domain_error(form, error)

@@ -7,6 +7,7 @@ from accounts.web import clinics, invitations, members, smart, tokens
 app_name = "accounts"
 urlpatterns: list[URLPattern] = [
     path("clinic/", clinics.clinic_settings, name="clinic-settings"),
+    path("clinic/use/", clinics.clinic_use, name="clinic-use"),
     path("clinic/switch/", clinics.clinic_switch, name="clinic-switch"),
     path("clinic/audit/", clinics.audit_log, name="audit-log"),
     path("clinic/members/", members.members, name="members"),

@@ -223,7 +223,9 @@ VERSION: dict[str, Any] = {
     "reason": "",
     "author": _SIGNER,
     "signed_by": _SIGNER,
+    "second_signed_by": None,
     "signed_at": AT,
+    "withdrawn": False,
     "verification_hash": SHA256,
 }
 REPORT: dict[str, Any] = {
@@ -236,7 +238,9 @@ REPORT: dict[str, Any] = {
     **TEXTS,
     "author": _SIGNER,
     "signed_by": _SIGNER,
+    "second_signed_by": None,
     "signed_at": AT,
+    "withdrawn": False,
     "verification_hash": SHA256,
     "created_at": AT,
     "updated_at": AT,

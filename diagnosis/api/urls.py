@@ -9,6 +9,7 @@ from diagnosis.api.views.alerts import AlertViewSet
 from diagnosis.api.views.deliveries import DeliveryViewSet, DestinationViewSet
 from diagnosis.api.views.documentation import DocsView, SchemaView
 from diagnosis.api.views.findings import FindingViewSet, StudyFindingsViewSet
+from diagnosis.api.views.first_reads import FirstReadViewSet
 from diagnosis.api.views.images import ImageViewSet
 from diagnosis.api.views.patients import PatientViewSet
 from diagnosis.api.views.reports import ReportViewSet
@@ -40,6 +41,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("me/", MeViewSet.as_view({"get": "retrieve"}), name="me"),
     path("schema/", SchemaView.as_view(), name="schema"),
     path("docs/", DocsView.as_view(), name="docs"),
+    path(
+        "studies/<uuid:pk>/first-read/",
+        FirstReadViewSet.as_view({"post": "create"}),
+        name="study-first-read",
+    ),
     path(
         "studies/<uuid:pk>/findings/",
         StudyFindingsViewSet.as_view({"get": "retrieve", "post": "create"}),

@@ -113,11 +113,12 @@ class AiResult:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Who signed, in which role, when (aware, in the clinic's time zone)."""
+    """Who signed, in which role, when (aware, in the clinic's time zone), and who agreed."""
 
     signer_name: str
     role: str
     signed_at: datetime
+    second_signer_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,6 +209,11 @@ def _signature(signature: Signature, document: ReportDocument) -> dict[str, Any]
             gettext("Signed electronically on %(time)s") % {"time": _date_time(signature.signed_at)}
         ),
         "version": clean_line(gettext("Version %(version)d") % {"version": document.version}),
+        "second": clean_line(
+            gettext("Second reader: %(name)s") % {"name": signature.second_signer_name}
+        )
+        if signature.second_signer_name
+        else "",
         "amended": clean_line(amended),
     }
 

@@ -6,7 +6,10 @@ from diagnosis.models.annotations import Annotation, StudyKeyImage
 from diagnosis.models.base import ClinicOwnedModel, ClinicOwnedQuerySet, Job, Priority
 from diagnosis.models.deliveries import Content, Delivery, Destination, Event
 from diagnosis.models.devices import Device
+from diagnosis.models.discrepancies import Discrepancy, RecallContact, RecallTask
+from diagnosis.models.drafting import DraftCopy, TextMacro
 from diagnosis.models.finding_reviews import FindingReview
+from diagnosis.models.first_reads import FirstRead, FractureAnswer, MindChange, PreliminaryRead
 from diagnosis.models.hl7 import Hl7Message, Hl7Sender
 from diagnosis.models.idempotency import IdempotencyRecord
 from diagnosis.models.job_overview import JobOverview
@@ -15,6 +18,7 @@ from diagnosis.models.orders import Order
 from diagnosis.models.patients import Patient
 from diagnosis.models.recall_notices import RecallNotice
 from diagnosis.models.reports import Report, ReportVersion
+from diagnosis.models.second_readings import ReportWithdrawal, SecondReading
 from diagnosis.models.shadow_runs import ShadowRun
 from diagnosis.models.shares import ShareComment, StudyShare
 from diagnosis.models.studies import Study, StudyImage, Verdict
@@ -33,23 +37,33 @@ __all__ = [
     "Delivery",
     "Destination",
     "Device",
+    "Discrepancy",
+    "DraftCopy",
     "Event",
     "Finding",
     "FindingReview",
+    "FirstRead",
+    "FractureAnswer",
     "Hl7Message",
     "Hl7Sender",
     "IdempotencyRecord",
     "Job",
     "JobOverview",
+    "MindChange",
     "ModelChange",
     "ModelVersion",
     "Order",
     "Patient",
+    "PreliminaryRead",
     "Priority",
+    "RecallContact",
     "RecallNotice",
+    "RecallTask",
     "Report",
     "ReportVersion",
+    "ReportWithdrawal",
     "SavedFilter",
+    "SecondReading",
     "ShadowRun",
     "ShareComment",
     "Study",
@@ -57,6 +71,7 @@ __all__ = [
     "StudyImage",
     "StudyKeyImage",
     "StudyShare",
+    "TextMacro",
     "TrainingConsent",
     "Verdict",
 ]

@@ -60,6 +60,10 @@ class ReportVersion(ClinicOwnedModel):
     signed_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     signer_name = models.CharField(max_length=250, blank=True)
     signed_at = models.DateTimeField(null=True, blank=True)
+    second_signer = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    second_signer_name = models.CharField(max_length=250, blank=True)
     content_sha256 = models.CharField(max_length=64, blank=True, editable=False)
     pdf_key = models.CharField(max_length=200, blank=True, editable=False)
     pdf_sha256 = models.CharField(max_length=64, blank=True, editable=False)

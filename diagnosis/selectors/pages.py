@@ -39,7 +39,7 @@ def image_heatmap_key(*, user: User, image: StudyImage, run: UUID | None = None)
 def report_versions(*, user: User, report: Report) -> QuerySet[ReportVersion]:
     """Return all versions of a report with their people, newest first."""
     versions = ReportVersion.objects.for_user(user).filter(report=report)
-    return versions.select_related("author", "signed_by").order_by("-number")
+    return versions.select_related("author", "signed_by", "withdrawal__author").order_by("-number")
 
 
 def study_by_accession(*, user: User, accession_number: str) -> Study | None:

@@ -36,5 +36,7 @@ def report_version_get(*, user: User, report: Report, number: int | None = None)
 
 
 def _versions(user: User) -> QuerySet[ReportVersion]:
-    versions = ReportVersion.objects.for_user(user).select_related("author", "signed_by")
+    versions = ReportVersion.objects.for_user(user).select_related(
+        "author", "signed_by", "withdrawal"
+    )
     return versions.order_by("number")

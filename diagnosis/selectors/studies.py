@@ -9,6 +9,7 @@ from accounts.models import User
 from diagnosis.models import Analysis, Finding, Study, StudyImage
 from diagnosis.models.search import search_matches
 from diagnosis.selectors.findings import reviews_of_images
+from diagnosis.selectors.first_reads import ai_is_hidden, hide_ai
 from diagnosis.selectors.lookup import get_or_404
 
 
@@ -22,7 +23,8 @@ def study_list(*, user: User, q: str = "") -> QuerySet[Study]:
 def study_get(*, user: User, pk: UUID | str) -> Study:
     """Return one study with its patient, who asked for it, and its report if there is one."""
     studies = Study.objects.for_user(user).select_related("patient", "created_by", "report")
-    return get_or_404(studies.defer("search", "patient__search"), pk)
+    study = get_or_404(studies.defer("search", "patient__search"), pk)
+    return hide_ai(user=user, studies=[study])[0]
 
 
 def image_get(*, user: User, pk: UUID | str) -> StudyImage:
@@ -49,6 +51,8 @@ def study_images(*, user: User, study: Study) -> QuerySet[StudyImage]:
         .prefetch_related(_findings(user))
         .order_by("-created_at", "id")
     )
+    if ai_is_hidden(user=user, study=study):
+        analyses = analyses.exclude(status=Analysis.Status.SUCCEEDED)
     images = StudyImage.objects.for_user(user).filter(study=study)
     return images.prefetch_related(
         Prefetch("analyses", analyses), reviews_of_images(user)

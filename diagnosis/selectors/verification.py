@@ -16,6 +16,7 @@ class ReportVerification:
     signed_at: datetime
     number: int
     superseded: bool
+    withdrawn: bool
 
 
 def report_verification(*, sha256: str) -> ReportVerification | None:
@@ -24,7 +25,8 @@ def report_verification(*, sha256: str) -> ReportVerification | None:
         return None
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT signed_at, number, superseded FROM diagnosis_report_verify(%s)", [sha256]
+            "SELECT signed_at, number, superseded, withdrawn FROM diagnosis_report_verify(%s)",
+            [sha256],
         )
         row = cursor.fetchone()
     return ReportVerification(*row) if row else None

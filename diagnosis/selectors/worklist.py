@@ -31,6 +31,7 @@ from diagnosis.models import ReportVersion, Study, StudyClaim
 from diagnosis.models.search import search_matches
 from diagnosis.models.studies import WAITING_FOR_READER
 from diagnosis.models.worklist import claim_in_force
+from diagnosis.selectors.first_reads import hide_ai, reads_first
 from diagnosis.selectors.studies import images_of_rows
 
 COUNT_LIMIT: Final = 1000
@@ -101,7 +102,8 @@ def worklist(*, user: User, tab: str = WorklistTab.UNREAD, **filters: Any) -> Qu
 
     Fetches patient, images and report versions in a fixed number of queries.
     """
-    return _with_details(worklist_filtered(user=user, tab=tab, **filters), user).order_by(*_ORDER)
+    found = worklist_filtered(user=user, tab=tab, **filters)
+    return _with_details(found, user).order_by(*_order(user))
 
 
 def worklist_page(
@@ -116,9 +118,13 @@ def worklist_page(
     found = worklist_filtered(user=user, **filters)
     turned = before is not None
     place = before or after
-    ids = list(_beyond(found, place, turned=turned).values_list("pk", flat=True)[: rows + 1])
+    order = _order(user)
+    beyond = _beyond(found, place, turned=turned, order=order)
+    ids = list(beyond.values_list("pk", flat=True)[: rows + 1])
     more, ids = len(ids) > rows, ids[:rows]
-    studies = list(_with_details(Study.objects.for_user(user).filter(pk__in=ids), user))
+    studies = hide_ai(
+        user=user, studies=_with_details(Study.objects.for_user(user).filter(pk__in=ids), user)
+    )
     studies.sort(key=lambda study: (study.rank, study.created_at, study.pk))
     return WorklistPage(
         studies=studies,
@@ -134,7 +140,9 @@ def worklist_neighbours(
     found = worklist_filtered(user=user, **filters).exclude(pk=study.pk)
     place = place_of(study)
     before, after = (
-        _beyond(found, place, turned=turned).values_list("pk", flat=True).first()
+        _beyond(found, place, turned=turned, order=_order(user))
+        .values_list("pk", flat=True)
+        .first()
         for turned in (True, False)
     )
     return before, after
@@ -158,6 +166,8 @@ def worklist_filtered(
     An unknown tab shows everything; an unknown filter value matches nothing.
     """
     studies = _tab(user, tab)
+    if (region or verdict) and isinstance(user, User) and reads_first(user=user):
+        studies = studies.filter(status=Study.Status.REPORTED)  # of others it would tell
     for name, value in (("region", region), ("verdict", verdict), ("side", side)):
         if value:
             studies = studies.filter(**{name: value})
@@ -236,13 +246,21 @@ def _tab(user: User, tab: str) -> QuerySet[Study]:
             return studies
 
 
-def _beyond(studies: QuerySet[Study], place: Place | None, *, turned: bool) -> QuerySet[Study]:
+def _order(user: User) -> tuple[str, ...]:
+    """Return the columns of the order; who reads before the AI gets none of its making."""
+    hidden = isinstance(user, User) and reads_first(user=user)
+    return ("priority", *_ORDER[1:]) if hidden else _ORDER
+
+
+def _beyond(
+    studies: QuerySet[Study], place: Place | None, *, turned: bool, order: tuple[str, ...]
+) -> QuerySet[Study]:
     """Return what lies after the place, or before it nearest first when ``turned``."""
     if place is not None:
         here = _row(Value(place.rank, FloatField()), Value(place.created_at), Value(place.id))
         compare = LessThan if turned else GreaterThan
-        studies = studies.filter(compare(_row(*(F(name) for name in _ORDER)), here))
-    return studies.order_by(*(f"-{name}" for name in _ORDER) if turned else _ORDER)
+        studies = studies.filter(compare(_row(*(F(name) for name in order)), here))
+    return studies.order_by(*(f"-{name}" for name in order) if turned else order)
 
 
 def _row(*parts: Any) -> Func:

@@ -19,7 +19,9 @@ from diagnosis.models import FindingReview, Report, ReportVersion, Study, StudyI
 from diagnosis.models.finding_reviews import DESCRIPTION
 from diagnosis.models.vocabulary import RejectReason
 from diagnosis.selectors.findings import ReviewedFinding
+from diagnosis.services.first_reads import require_first_read
 from diagnosis.services.report_basis import report_basis
+from diagnosis.services.report_locks import refuse_awaiting
 from fracture_site.common.errors import ConflictError, PreconditionError, RefusedInputError
 
 Box = tuple[float, float, float, float]
@@ -170,6 +172,7 @@ def _decide(
 def _record(actor: User, image: StudyImage, seen: int, values: dict[str, Any]) -> FindingReview:
     require(user=actor, action=Action.FINDING_REVIEW, clinic_id=image.clinic_id)
     study = _open_study(image)
+    require_first_read(actor=actor, study=study)
     newest = FindingReview.objects.filter(uid=values["uid"]).order_by("-number").first()
     number = newest.number if newest else 0
     if number != seen:
@@ -202,7 +205,10 @@ def _changed(revision: int) -> PreconditionError:
 def _open_study(image: StudyImage) -> Study:
     """Return the image's study, locked against signatures; the report first, as everywhere."""
     report = Report.objects.select_for_update(of=("self",)).filter(study__images=image).first()
-    if report and not report.versions.filter(status=ReportVersion.Status.DRAFT).exists():
+    draft = report.versions.filter(status=ReportVersion.Status.DRAFT).first() if report else None
+    if draft:
+        refuse_awaiting(draft)
+    elif report:
         raise ConflictError(
             "report_signed",
             _("The report is signed. Open an amendment to change its findings."),

@@ -11,6 +11,7 @@ from accounts.audit import audit_record
 from accounts.models import User
 from accounts.policy import Action, require
 from diagnosis.models import Report, Study, StudyImage
+from diagnosis.services.first_reads import require_first_read
 
 # A page asks for the same picture again and again: one event says it for this long.
 QUIET_SECONDS: Final = 300
@@ -43,6 +44,7 @@ def study_open(*, actor: User, study: Study, polled: bool = False) -> None:
 def report_open(*, actor: User, report: Report) -> None:
     """Record that a person read a report's texts; once in five minutes."""
     require(user=actor, action=Action.REPORT_VIEW, clinic_id=report.clinic_id)
+    require_first_read(actor=actor, study=report.study)
     key = _key(actor, report.pk, "report")
     if _is_quiet(key):
         return
@@ -64,6 +66,8 @@ def image_open(*, actor: User, image: StudyImage, what: str) -> None:
     recorded once in five minutes a person and image) or ``file`` (recorded each time).
     """
     require(user=actor, action=Action.STUDY_VIEW, clinic_id=image.clinic_id)
+    if what == "heatmap":
+        require_first_read(actor=actor, study=image.study)
     key = _key(actor, image.pk, what)
     if what in _REPEATED and _is_quiet(key):
         return

@@ -24,9 +24,17 @@ from diagnosis.documents.contracts import (
     Signature,
     StudyBlock,
 )
-from diagnosis.models import Report, ReportVersion, Study, StudyImage
+from diagnosis.models import (
+    FindingReview,
+    Report,
+    ReportVersion,
+    Study,
+    StudyImage,
+    StudyKeyImage,
+)
 from diagnosis.models.regions import region_label
-from diagnosis.services.report_texts import SECTIONS
+from diagnosis.selectors.findings import ReviewedFinding, findings_of_image
+from diagnosis.services.report_texts import SECTIONS, fracture_words
 from diagnosis.storage import object_read
 
 
@@ -37,6 +45,7 @@ def report_document(
     status: DocumentStatus,
     at: datetime,
     signer_name: str = "",
+    second_signer_name: str = "",
 ) -> ReportDocument:
     """Return the document of one version; with ``signer_name`` it carries a signature block.
 
@@ -68,9 +77,14 @@ def report_document(
         version=version.number,
         previous_version=previous,
         amendment_reason=version.reason,
-        pictures=_pictures(study, result),
+        pictures=_pictures(study),
         ai_result=_ai_result(result),
-        signature=Signature(signer_name=signer_name, role=str(Role.DOCTOR.label), signed_at=local)
+        signature=Signature(
+            signer_name=signer_name,
+            role=str(Role.DOCTOR.label),
+            signed_at=local,
+            second_signer_name=second_signer_name,
+        )
         if signer_name
         else None,
         intended_use=_intended_use(clinic),
@@ -89,31 +103,50 @@ def verification_url(sha256: str) -> str:
 def _intended_use(clinic: Clinic) -> str:
     if clinic.intended_use == "cleared":
         return ""
-    return _("Research use, not a medical device")
+    return _("Research use only. Not a medical device.")
 
 
-def _pictures(study: Study, result: dict[str, Any]) -> tuple[Picture, ...]:
-    by_image = {entry["id"]: entry for entry in result.get("images", [])}
-    return tuple(_picture(image, by_image.get(str(image.pk), {})) for image in study.images.all())
+def _pictures(study: Study) -> tuple[Picture, ...]:
+    """Return the images with the places that no doctor has rejected, then the key images."""
+    kept = StudyKeyImage.objects.filter(image__study=study).order_by("created_at", "id")
+    return (
+        *(_picture(image) for image in study.images.all()),
+        *(_key_picture(key_image) for key_image in kept),
+    )
 
 
-def _picture(image: StudyImage, entry: dict[str, Any]) -> Picture:
+def _key_picture(key_image: StudyKeyImage) -> Picture:
+    """Return a picture that a reader kept, as it was drawn over."""
+    caption = _("Key image")
+    if key_image.caption:
+        caption = f"{caption}: {key_image.caption}"
+    return Picture(content=object_read(key_image.object_key), caption=caption)
+
+
+def _picture(image: StudyImage) -> Picture:
     """Return the web-size rendition with the boxes scaled to it."""
     content = object_read(image.rendition_keys[0])
     with Image.open(io.BytesIO(content)) as rendition:
         scale = rendition.width / image.width
     boxes = tuple(
-        PictureBox(
-            x=finding["box"][0] * scale,
-            y=finding["box"][1] * scale,
-            width=finding["box"][2] * scale,
-            height=finding["box"][3] * scale,
-            certainty=Certainty(finding["certainty"]),
-            probability=finding["probability"],
-        )
-        for finding in entry.get("findings", [])
+        _box(found, scale)
+        for found in findings_of_image(image)
+        if found.state != FindingReview.Decision.REJECTED
     )
     return Picture(content=content, boxes=boxes, caption=image.view_position)
+
+
+def _box(found: ReviewedFinding, scale: float) -> PictureBox:
+    x, y, width, height = (side * scale for side in found.box)
+    return PictureBox(
+        x=x,
+        y=y,
+        width=width,
+        height=height,
+        certainty=Certainty(found.certainty),
+        probability=None if found.is_confirmed else found.probability,
+        label=fracture_words(found),
+    )
 
 
 def _ai_result(result: dict[str, Any]) -> AiResult | None:
@@ -150,6 +183,6 @@ def report_with_study(report: Report) -> Study:
     """Return the report's study with what a document needs, in a fixed number of queries."""
     return (
         Study.objects.select_related("patient", "clinic")
-        .prefetch_related("images")
+        .prefetch_related("images__analyses__findings", "images__finding_reviews__finding")
         .get(pk=report.study_id)
     )

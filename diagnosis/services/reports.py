@@ -1,47 +1,47 @@
-"""Writing, signing, amending and printing reports.
+"""Writing, amending and printing reports; signing is in ``report_signing``.
 
-A report has versions: at most one draft, any number of signed ones. Signing
-renders the PDF *before* the row changes, so a document that cannot be made
-blocks the signature; the row lock of the report makes one of many
-simultaneous signatures win.
+A report has versions: at most one draft, any number of signed ones.
 """
 
-import dataclasses
 import hashlib
 from collections.abc import Mapping
-from typing import Any
-from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
-from accounts.audit import audit_record
 from accounts.models import User
 from accounts.policy import Action, require
-from diagnosis.documents.contracts import DocumentStatus, Verification
-from diagnosis.documents.digest import report_digest
+from diagnosis.documents.contracts import DocumentStatus
 from diagnosis.documents.renderer import render_report
-from diagnosis.models import Event, Report, ReportVersion, Study
-from diagnosis.services.deliveries import deliveries_promise
+from diagnosis.models import Report, ReportVersion, Study
+from diagnosis.selectors.findings import reviewed_findings_for
+from diagnosis.services.first_reads import require_first_read
 from diagnosis.services.report_basis import report_basis
-from diagnosis.services.report_documents import (
-    report_document,
-    report_with_study,
-    verification_url,
-)
-from diagnosis.services.report_findings import findings_snapshot
+from diagnosis.services.report_documents import report_document, report_with_study
+from diagnosis.services.report_locks import check_revision, locked_draft, report_audit
+from diagnosis.services.report_signing import report_sign
 from diagnosis.services.report_texts import SECTIONS, report_prefill
 from diagnosis.services.study_results import study_refresh
-from diagnosis.storage import object_put, object_read
+from diagnosis.storage import object_read
 from fracture_site.common.errors import (
     ConflictError,
-    PreconditionError,
     RefusedInputError,
     UnavailableError,
 )
 
 DRAFT, SIGNED = ReportVersion.Status.DRAFT, ReportVersion.Status.SIGNED
+
+__all__ = [
+    "report_amend",
+    "report_create",
+    "report_draft_update",
+    "report_pdf",
+    "report_preview",
+    "report_sign",
+    "report_start",
+]
 
 
 def report_create(*, actor: User, study: Study) -> Report:
@@ -58,6 +58,7 @@ def report_start(*, actor: User, study: Study, texts: Mapping[str, str]) -> tupl
         ConflictError: ``report_exists`` and texts were given, which would be lost.
     """
     require(user=actor, action=Action.REPORT_WRITE, clinic_id=study.clinic_id)
+    require_first_read(actor=actor, study=study)
     locked = Study.objects.select_for_update(of=("self",)).get(pk=study.pk)
     existing = Report.objects.filter(study=locked).first()
     if existing and texts:
@@ -69,7 +70,7 @@ def report_start(*, actor: User, study: Study, texts: Mapping[str, str]) -> tupl
     if existing:
         return existing, False
     report = Report.objects.create(clinic_id=study.clinic_id, study=locked)
-    prefilled = report_prefill(locked, image_ids=[str(pk) for pk in _image_ids(locked)])
+    prefilled = _prefilled(actor, locked)
     ReportVersion.objects.create(
         clinic_id=study.clinic_id,
         report=report,
@@ -77,7 +78,7 @@ def report_start(*, actor: User, study: Study, texts: Mapping[str, str]) -> tupl
         basis=report_basis(locked),
         **{**prefilled, **texts},
     )
-    _audit(actor, "report.create", report, locked)
+    report_audit(actor, "report.create", report, locked)
     return report, True
 
 
@@ -104,8 +105,9 @@ def report_draft_update(
         PreconditionError: ``draft_changed``; somebody saved it in between.
     """
     require(user=actor, action=Action.REPORT_WRITE, clinic_id=report.clinic_id)
-    draft = _locked_draft(report)
-    _check_revision(draft, revision)
+    require_first_read(actor=actor, study=report.study)
+    draft = locked_draft(report, to_edit=True)
+    check_revision(draft, revision)
     given = {
         "technique": technique,
         "comparison": comparison,
@@ -127,71 +129,7 @@ def report_draft_update(
         draft.revision += 1
         draft.author = actor
         draft.save(update_fields=[*changes, "basis", "revision", "author", "updated_at"])
-        _audit(actor, "report.edit", report, report.study, version=draft.number)
-    return draft
-
-
-@transaction.atomic
-def report_sign(*, actor: User, report: Report, revision: int | None = None) -> ReportVersion:
-    """Sign the draft: text, result, images and signer are fixed and printed.
-
-    The caller has confirmed the signer's credentials.
-
-    Raises:
-        ConflictError: ``already_signed``.
-        PreconditionError: ``draft_changed`` since ``revision``, or ``study_changed``: another
-            patient, image or result than the writer saw.
-        RefusedInputError: ``report_empty``, or a document error.
-        UnavailableError: ``storage``; nothing was signed.
-    """
-    require(user=actor, action=Action.REPORT_SIGN, clinic_id=report.clinic_id)
-    draft = _locked_draft(report)
-    if revision is not None:
-        _check_revision(draft, revision)
-    if not (draft.findings.strip() or draft.impression.strip()):
-        raise RefusedInputError(
-            "report_empty", _("Write the findings or the impression before you sign.")
-        )
-    # Uploads, moves and results of this study wait for the signature, or came before it.
-    Study.objects.select_for_update(no_key=True).only("pk").get(pk=report.study_id)
-    study = report_with_study(report)
-    if draft.basis != report_basis(study):
-        raise PreconditionError(
-            "study_changed",
-            _(
-                "The patient, the images or the AI result changed since you read them. Nothing "
-                "was signed. Look at the study again, then sign."
-            ),
-        )
-    signed_at = timezone.now()
-    try:
-        document = report_document(
-            version=draft,
-            study=study,
-            status=DocumentStatus.FINAL,
-            at=signed_at,
-            signer_name=actor.display_name,
-        )
-        digest = report_digest(document)
-        pdf = render_report(
-            dataclasses.replace(
-                document,
-                verification=Verification(sha256=digest, url=verification_url(digest)),
-            )
-        )
-        draft.pdf_key = object_put(data=pdf, kind="reports", content_type="application/pdf")
-    except OSError as error:
-        raise UnavailableError(
-            "storage", _("The image store does not answer. Nothing was signed; try again.")
-        ) from error
-    draft.status, draft.signed_by, draft.signed_at = SIGNED, actor, signed_at
-    draft.signer_name, draft.result = actor.display_name, study.result
-    draft.reviewed_findings = findings_snapshot(actor=actor, study=study)
-    draft.content_sha256, draft.pdf_sha256 = digest, hashlib.sha256(pdf).hexdigest()
-    draft.save()
-    study_refresh(study_id=study.pk)
-    deliveries_promise(study=study, event=Event.REPORT_SIGNED, subject=str(draft.pk))
-    _audit(actor, "report.sign", report, study, version=draft.number, sha256=digest)
+        report_audit(actor, "report.edit", report, report.study, version=draft.number)
     return draft
 
 
@@ -226,7 +164,7 @@ def report_amend(*, actor: User, report: Report, reason: str) -> ReportVersion:
         **{name: getattr(last, name) for name in SECTIONS},
     )
     study_refresh(study_id=report.study_id)
-    _audit(actor, "report.amend", report, report.study, version=version.number)
+    report_audit(actor, "report.amend", report, report.study, version=version.number)
     return version
 
 
@@ -253,7 +191,7 @@ def report_pdf(
         raise UnavailableError(
             "damaged_object", _("The stored PDF is damaged. Tell your administrator.")
         )
-    _audit(actor, "report.read", report, report.study, version=version.number)
+    report_audit(actor, "report.read", report, report.study, version=version.number)
     return version, pdf
 
 
@@ -261,48 +199,25 @@ def report_pdf(
 def report_preview(*, actor: User, report: Report) -> bytes:
     """Return the draft as a PDF that says on every page that it is not signed."""
     require(user=actor, action=Action.REPORT_WRITE, clinic_id=report.clinic_id)
-    draft = _locked_draft(report)
+    draft = locked_draft(report)
     study = report_with_study(report)
+    require_first_read(actor=actor, study=study)
     try:
         document = report_document(
             version=draft, study=study, status=DocumentStatus.PREVIEW, at=timezone.now()
         )
     except OSError as error:
         raise UnavailableError("storage", _("The store does not answer; try again.")) from error
-    _audit(actor, "report.preview", report, study, version=draft.number)
+    report_audit(actor, "report.preview", report, study, version=draft.number)
     return render_report(document)
 
 
-def _image_ids(study: Study) -> list[UUID]:
-    return list(study.images.values_list("pk", flat=True))
-
-
-def _locked_draft(report: Report) -> ReportVersion:
-    """Return the draft under the report's lock."""
-    Report.objects.select_for_update().get(pk=report.pk)
-    draft = report.versions.filter(status=DRAFT).first()
-    if draft is None:
-        raise ConflictError(
-            "already_signed", _("This report is signed. Write an amendment to change it.")
-        )
-    return draft
-
-
-def _check_revision(draft: ReportVersion, revision: int) -> None:
-    if draft.revision != revision:
-        raise PreconditionError(
-            "draft_changed",
-            _("Somebody saved this draft in between. Load it again and repeat your change."),
-            extra={"revision": draft.revision},
-        )
-
-
-def _audit(actor: User, action: str, report: Report, study: Study, **details: Any) -> None:
-    audit_record(
-        actor=actor,
-        action=action,
-        clinic_id=report.clinic_id,
-        target=report,
-        patient_id=study.patient_id,
-        **details,
+def _prefilled(actor: User, study: Study) -> dict[str, str]:
+    before = Study.objects.filter(patient_id=study.patient_id, created_at__lt=study.created_at)
+    earlier = before.order_by("-created_at").values_list("created_at", flat=True).first()
+    return report_prefill(
+        study,
+        found=reviewed_findings_for(study=study, user=actor),
+        image_ids=[str(pk) for pk in study.images.values_list("pk", flat=True)],
+        earlier=localtime(earlier).date() if earlier else None,
     )

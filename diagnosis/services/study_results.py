@@ -126,11 +126,11 @@ def _report_input(study: Study) -> ReportInput | None:
             report__study=study, status=ReportVersion.Status.SIGNED, signed_at__isnull=False
         )
         .order_by("-number")
-        .values_list("signed_at", "result")
+        .values_list("signed_at", "result", "withdrawal")
         .first()
     )
-    signed_at, result = signed or (None, None)
-    if signed_at is None:
+    signed_at, result, withdrawal = signed or (None, None, None)
+    if signed_at is None or withdrawal is not None:
         return None
     images = result.get("images") if isinstance(result, dict) else None
     known = frozenset(str(i["id"]) for i in images) if images is not None else None

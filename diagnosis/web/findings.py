@@ -66,11 +66,15 @@ def finding_action(request: MemberRequest, pk: UUID, what: str) -> HttpResponseB
 
 def findings_context(study: Study, images: Sequence[StudyImage]) -> dict[str, Any]:
     """Return the list for the template, and as the viewer reads it; images are prefetched."""
-    rows = [
-        _row(found, image_number=place, number=number)
-        for place, image in enumerate(images, start=1)
-        for number, found in enumerate(findings_of_image(image), start=1)
-    ]
+    rows = (
+        []
+        if study.ai_hidden
+        else [
+            _row(found, image_number=place, number=number)
+            for place, image in enumerate(images, start=1)
+            for number, found in enumerate(findings_of_image(image), start=1)
+        ]
+    )
     told: dict[str, list[dict[str, Any]]] = {str(image.pk): [] for image in images}
     for row in rows:
         told[row["image_id"]].append(row["told"])

@@ -15,7 +15,7 @@ from diagnosis.services.reading import image_open
 from diagnosis.services.studies import image_move
 from diagnosis.storage import object_response
 from diagnosis.web.doors import MemberRequest, member_required, tell_and_go
-from fracture_site.common.errors import DomainError
+from fracture_site.common.errors import ConflictError, DomainError
 
 
 @member_required
@@ -41,7 +41,10 @@ def image_thumbnail(request: MemberRequest, pk: UUID) -> HttpResponseBase:
 @require_safe
 def image_heatmap(request: MemberRequest, pk: UUID) -> HttpResponseBase:
     """The newest result's heatmap, a small grey PNG over the whole image."""
-    image = _opened(request, pk, "heatmap")
+    try:
+        image = _opened(request, pk, "heatmap")
+    except ConflictError as error:  # the reader has to answer first
+        raise Http404 from error
     try:
         run = UUID(request.GET["run"]) if "run" in request.GET else None
     except ValueError as error:

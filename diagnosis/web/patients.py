@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from diagnosis.models import Patient
 from diagnosis.selectors import patient_get, patient_list
+from diagnosis.selectors.first_reads import hide_ai
 from diagnosis.selectors.pages import merged_patients, patient_studies
 from diagnosis.selectors.patient_page import likely_duplicates, study_steps
 from diagnosis.services.patients import (
@@ -70,7 +71,7 @@ def patient_create_page(request: MemberRequest) -> HttpResponseBase:
 def patient_page(request: MemberRequest, pk: UUID) -> HttpResponse:
     """Identity, studies, and the way to a new one."""
     user, patient = request.user, patient_get(user=request.user, pk=pk)
-    studies = list(patient_studies(user=user, patient=patient))
+    studies = hide_ai(user=user, studies=patient_studies(user=user, patient=patient))
     steps = study_steps(user=user, studies=studies)
     context = {
         "section": "patients",

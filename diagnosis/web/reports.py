@@ -1,6 +1,7 @@
 """Writing, signing and printing reports, beside the images."""
 
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -10,16 +11,18 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.reauthentication import credentials_confirm
 from diagnosis.models import Report, ReportVersion
-from diagnosis.selectors import report_get, study_get
+from diagnosis.selectors import report_get, report_version_get, study_get
 from diagnosis.selectors.verification import report_verification
+from diagnosis.services.drafting import draft_copy_before_overwrite, draft_copy_keep
+from diagnosis.services.report_texts import SECTIONS
 from diagnosis.services.reports import (
     report_amend,
     report_create,
     report_draft_update,
     report_pdf,
     report_preview,
-    report_sign,
 )
+from diagnosis.services.second_readings import report_finish
 from diagnosis.web.doors import MemberRequest, member_required, tell_and_go
 from diagnosis.web.forms import ReportForm, SignForm
 from fracture_site.common.errors import DomainError
@@ -29,15 +32,19 @@ from fracture_site.common.errors import DomainError
 @require_POST
 def report_create_action(request: MemberRequest, pk: UUID) -> HttpResponseBase:
     """Begin the report with a prefilled draft."""
-    report = report_create(actor=request.user, study=study_get(user=request.user, pk=pk))
-    return _to_report(report)
+    study = study_get(user=request.user, pk=pk)
+    try:
+        report = report_create(actor=request.user, study=study)
+    except DomainError as error:
+        return tell_and_go(request, error, "diagnosis:study-detail", study.pk)
+    return to_report(report)
 
 
 @member_required
 @require_safe
 def report_page(request: MemberRequest, pk: UUID) -> HttpResponseBase:
     """The report lives beside its images."""
-    return _to_report(report_get(user=request.user, pk=pk))
+    return to_report(report_get(user=request.user, pk=pk))
 
 
 @member_required
@@ -46,9 +53,12 @@ def report_autosave(request: MemberRequest, pk: UUID) -> HttpResponse:
     """Save the draft; answers with the new revision or with what stood in the way."""
     report = report_get(user=request.user, pk=pk)
     try:
+        if "overwrite" in request.POST:
+            draft_copy_before_overwrite(actor=request.user, report=report)
         draft = _save(request, report)
     except DomainError as error:
-        return render(request, "diagnosis/_report_saved.html", {"error": error})
+        context = {"error": error, **_kept_aside(request, report, error)}
+        return render(request, "diagnosis/_report_saved.html", context)
     return render(request, "diagnosis/_report_saved.html", {"draft": draft})
 
 
@@ -66,11 +76,20 @@ def report_sign_action(request: MemberRequest, pk: UUID) -> HttpResponseBase:
             password=form.cleaned_data.get("password") or None,
             otp=form.cleaned_data.get("otp") or None,
         )
-        report_sign(actor=request.user, report=report, revision=draft.revision)
+        version = report_finish(
+            actor=request.user,
+            report=report,
+            revision=draft.revision,
+            second_reader="second_reader" in request.POST,
+        )
     except DomainError as error:
+        _kept_aside(request, report, error)
         return tell_and_go(request, error, "diagnosis:study-detail", report.study_id)
-    messages.success(request, _("The report is signed."))
-    return _to_report(report)
+    if version.status == ReportVersion.Status.SIGNED:
+        messages.success(request, _("The report is signed."))
+    else:
+        messages.success(request, _("You have signed. The report now waits for a second reader."))
+    return to_report(report)
 
 
 @member_required
@@ -82,7 +101,7 @@ def report_amend_action(request: MemberRequest, pk: UUID) -> HttpResponseBase:
         report_amend(actor=request.user, report=report, reason=request.POST.get("reason", ""))
     except DomainError as error:
         return tell_and_go(request, error, "diagnosis:study-detail", report.study_id)
-    return _to_report(report)
+    return to_report(report)
 
 
 @member_required
@@ -99,7 +118,8 @@ def report_pdf_file(request: MemberRequest, pk: UUID) -> HttpResponseBase:
         )
     except DomainError as error:
         return tell_and_go(request, error, "diagnosis:study-detail", report.study_id)
-    return pdf_response(pdf, f"report-{report.pk}-v{version.number}.pdf")
+    mark = "withdrawn-" if hasattr(version, "withdrawal") else ""
+    return pdf_response(pdf, f"{mark}report-{report.pk}-v{version.number}.pdf")
 
 
 @member_required
@@ -143,7 +163,28 @@ def _save(request: MemberRequest, report: Report) -> ReportVersion:
     return report_draft_update(actor=request.user, report=report, **form.cleaned_data)
 
 
-def _to_report(report: Report) -> HttpResponseBase:
+def _kept_aside(request: MemberRequest, report: Report, error: DomainError) -> dict[str, Any]:
+    """Keep a text that came too late, and return what to show beside it."""
+    form = ReportForm(request.POST)
+    if error.code != "draft_changed" or not form.is_valid():
+        return {}
+    try:
+        tab = UUID(request.POST.get("tab", ""))
+    except ValueError:
+        tab = uuid4()
+    mine = {name: form.cleaned_data[name] for name in SECTIONS}
+    draft_copy_keep(actor=request.user, report=report, tab=tab, texts=mine)
+    theirs = report_version_get(user=request.user, report=report)
+    differing = [
+        (name, form.fields[name].label, getattr(theirs, name))
+        for name in SECTIONS
+        if getattr(theirs, name) != mine[name]
+    ]
+    return {"theirs": theirs, "differing": differing}
+
+
+def to_report(report: Report) -> HttpResponseBase:
+    """Go to the report beside its images."""
     response = redirect("diagnosis:study-detail", report.study_id)
     response["Location"] += "#report"
     return response

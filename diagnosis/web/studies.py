@@ -52,7 +52,7 @@ def study_page(request: MemberRequest, pk: UUID) -> HttpResponse:
     """Images, result, earlier studies and report beside each other; the opening is audited."""
     study = study_get(user=request.user, pk=pk)
     study_open(actor=request.user, study=study)
-    if hasattr(study, "report"):
+    if hasattr(study, "report") and not study.ai_hidden:
         report_open(actor=request.user, report=study.report)
     context = study_context(request, study) | study_head(request, study)
     return render(request, "diagnosis/study_detail.html", context)

@@ -4,19 +4,21 @@ from typing import Any
 
 from django.urls import reverse
 
-from accounts.reauthentication import has_authenticator
-from diagnosis.models import Analysis, ReportVersion, Study, StudyImage
+from accounts.policy import Action, allowed_actions
+from diagnosis.models import Analysis, Study, StudyImage
 from diagnosis.models.regions import region_label
 from diagnosis.selectors import earlier_studies, study_images
 from diagnosis.selectors.deliveries import study_deliveries
-from diagnosis.selectors.pages import patient_studies, queue_position, report_versions
+from diagnosis.selectors.discrepancies import discrepancies_for, preliminary_reads
+from diagnosis.selectors.first_reads import first_read_of, hide_ai
+from diagnosis.selectors.pages import patient_studies, queue_position
 from diagnosis.selectors.recalls import study_is_recalled
-from diagnosis.services.report_basis import report_basis
 from diagnosis.services.report_documents import unassessed_note
 from diagnosis.web.delivery_words import delivery_row
 from diagnosis.web.doors import MemberRequest
 from diagnosis.web.findings import findings_context
-from diagnosis.web.forms import ImageMoveForm, RecordNumberForm, ReportForm, SignForm
+from diagnosis.web.forms import ImageMoveForm, RecordNumberForm
+from diagnosis.web.report_context import report_context
 from diagnosis.web.viewer import viewer_config, viewer_image
 from diagnosis.web.words import error_text, reason_texts, warning_texts
 
@@ -27,7 +29,7 @@ def study_context(request: MemberRequest, study: Study) -> dict[str, Any]:
     """Return the template's context; ``?image=`` chooses the picture."""
     user = request.user
     rows = list(study_images(user=user, study=study))
-    images = [_image_view(image) for image in rows]
+    images = [_image_view(image, ai_hidden=study.ai_hidden) for image in rows]
     chosen = request.GET.get("image", "")
     selected = next((view for view in images if view["id"] == chosen), _most_urgent(images))
     return {
@@ -37,12 +39,16 @@ def study_context(request: MemberRequest, study: Study) -> dict[str, Any]:
         "images": images,
         "selected": selected,
         "views_url": reverse("diagnosis:study-views", args=[study.pk]),
-        "viewer_config": viewer_config(user=user, study=study, images=rows),
+        "viewer_config": viewer_config(
+            user=user, study=study, images=rows, ai_hidden=study.ai_hidden
+        ),
         "result": study.result or {},
         "recalled": study_is_recalled(study),
         "region": region_label(study.region) if study.region else "",
         "deliveries": [delivery_row(row) for row in study_deliveries(user=user, study=study)],
-        "earlier": list(earlier_studies(user=user, study=study)[:EARLIER_SHOWN]),
+        "earlier": hide_ai(
+            user=user, studies=earlier_studies(user=user, study=study)[:EARLIER_SHOWN]
+        ),
         "ahead": queue_position(user=user, study=study),
         "busy": any(view["newest"] and view["newest"].is_open for view in images),
         "unassessed": unassessed_note(study.result or {}),
@@ -50,7 +56,21 @@ def study_context(request: MemberRequest, study: Study) -> dict[str, Any]:
         "move_image_form": ImageMoveForm(studies=_other_studies(request, study)),
         "several_images": len(rows) > 1,
         **findings_context(study, rows),
-        **_report(request, study),
+        **({"findings_open": False} if study.ai_hidden else report_context(request, study)),
+        **_other_answers(request, study),
+        "first_read": first_read_of(user=user, study=study),
+    }
+
+
+def _other_answers(request: MemberRequest, study: Study) -> dict[str, Any]:
+    """Return preliminary answers and what differs; nothing while the reader has to answer."""
+    if study.ai_hidden:
+        return {}
+    can = allowed_actions(user=request.user, clinic_id=study.clinic_id)
+    return {
+        "preliminary": preliminary_reads(user=request.user, study=study),
+        "discrepancies": discrepancies_for(user=request.user, study=study),
+        "may_preliminary": Action.FINDING_REVIEW in can and study.status != Study.Status.REPORTED,
     }
 
 
@@ -64,10 +84,10 @@ def _most_urgent(images: list[dict[str, Any]]) -> dict[str, Any] | None:
     return max(images, key=lambda view: view["probability"] or 0.0, default=None)
 
 
-def _image_view(image: StudyImage) -> dict[str, Any]:
+def _image_view(image: StudyImage, *, ai_hidden: bool) -> dict[str, Any]:
     newest, result = image.newest_analysis, image.newest_result
     return {
-        **viewer_image(image),
+        **viewer_image(image, ai_hidden=ai_hidden),
         "image": image,
         "newest": newest,
         "analysis": result,
@@ -78,27 +98,4 @@ def _image_view(image: StudyImage) -> dict[str, Any]:
         "failure": error_text(newest.error_code)
         if newest and newest.status == Analysis.Status.FAILED
         else "",
-    }
-
-
-def _report(request: MemberRequest, study: Study) -> dict[str, Any]:
-    """Return the report's newest version, its history, and the forms that fit its state."""
-    report = getattr(study, "report", None)
-    if report is None:
-        return {"report": None, "findings_open": True}
-    versions = list(report_versions(user=request.user, report=report))
-    newest = versions[0]
-    draft = newest if newest.status == ReportVersion.Status.DRAFT else None
-    fields = ("revision", "technique", "comparison", "findings", "impression", "recommendation")
-    initial = {name: getattr(draft, name) for name in fields} if draft else {}
-    initial["basis"] = report_basis(study)
-    return {
-        "report": report,
-        "versions": versions,
-        "newest": newest,
-        "draft": draft,
-        "findings_open": draft is not None,
-        "report_form": ReportForm(initial=initial) if draft else None,
-        "sign_form": SignForm(has_authenticator=has_authenticator(request.user)) if draft else None,
-        "signed": next((v for v in versions if v.status == ReportVersion.Status.SIGNED), None),
     }

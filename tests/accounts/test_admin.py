@@ -116,7 +116,7 @@ class TestPages:
 
 
 class TestChanges:
-    new = {"name": "New clinic", "time_zone": "UTC", "intended_use": "research",
+    new = {"name": "New clinic", "time_zone": "UTC",
            "admin_email": "boss@new.example"}  # fmt: skip
 
     def test_a_new_clinic_invites_its_first_administrator(self, client, root):

@@ -4,21 +4,22 @@ import datetime
 
 import pytest
 import time_machine
+from django.db import DatabaseError, transaction
 from django.test import Client
 from django.urls import reverse
 
 from accounts.audit import audit_record
-from accounts.models import AuditEvent
+from accounts.models import AuditEvent, UseAttestation
 from accounts.policy import ActionDeniedError
-from accounts.services import clinic_update
+from accounts.services import clinic_update, clinic_use_attest, member_update
 from accounts.tenancy import clinic_scope
 from fracture_site.common.errors import DomainError
-from tests.factories import ClinicFactory, MembershipFactory, UserFactory
+from tests.factories import PASSWORD, ClinicFactory, MembershipFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 ADMIN_PAGES = ["clinic-settings", "members", "audit-log"]
 SETTINGS = {"name": "New name", "address": "Street 1", "time_zone": "Europe/Berlin",
-            "intended_use": "research"}  # fmt: skip
+            "second_reader": "never"}  # fmt: skip
 
 
 def events(clinic_id, **filters) -> list[AuditEvent]:
@@ -87,6 +88,79 @@ class TestSettings:
                     clinic_update(actor=other.user, clinic=admin.clinic, name="Mine")
             with pytest.raises(DomainError, match="time_zone_unknown"):
                 clinic_update(actor=admin.user, clinic=admin.clinic, time_zone="Moon/Crater")
+
+
+class TestIntendedUse:
+    url = "/clinic/use/"
+    words = {"statement": "Allowed by the ethics board", "reference": "EB 12/2026",
+             "attested_name": "Dr. Example", "attested_on": "2026-01-05"}  # fmt: skip
+
+    @pytest.fixture
+    def fresh(self, admin) -> Client:
+        """Return a session that has just proved who is there."""
+        client = Client()
+        client.post("/accounts/login/", {"login": admin.user.email, "password": PASSWORD})
+        return client
+
+    def test_is_attested_with_words_and_taken_back(self, fresh, admin):
+        page = fresh.get("/clinic/").content.decode()
+        assert page.count("Research use only. Not a medical device.") == 2
+        assert fresh.post(self.url, self.words).status_code == 302
+        admin.clinic.refresh_from_db()
+        assert admin.clinic.intended_use == "cleared"
+        page = fresh.get("/clinic/").content.decode()
+        assert "EB 12/2026" in page
+        assert "Not a medical device" not in page
+        fresh.post(self.url, {"withdraw": "1"})
+        fresh.post(self.url, {"withdraw": "1"})
+        admin.clinic.refresh_from_db()
+        assert admin.clinic.intended_use == "research"
+        with clinic_scope(admin.clinic_id):
+            assert list(admin.clinic.attestations.values_list("cleared", flat=True)) == [
+                False, True,
+            ]  # fmt: skip
+        assert [e.action for e in events(admin.clinic_id, action__startswith="clinic.use")] == [
+            "clinic.use_attest", "clinic.use_withdraw",
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize("name", ["statement", "reference", "attested_name", "attested_on"])
+    def test_needs_every_word(self, fresh, admin, name):
+        for value in ("", " "):
+            assert fresh.post(self.url, self.words | {name: value}).status_code == 200
+        assert fresh.post(self.url, self.words | {"attested_on": "2999-01-01"}).status_code == 200
+        admin.clinic.refresh_from_db()
+        assert admin.clinic.intended_use == "research"
+
+    def test_asks_who_is_there(self, client, admin):
+        client.force_login(admin.user)
+        answer = client.post(self.url, self.words)
+        assert "reauthenticate" in answer["Location"]
+        admin.clinic.refresh_from_db()
+        assert admin.clinic.intended_use == "research"
+
+    def test_nobody_else_attests(self, doctor, stranger, admin):
+        values = {**self.words, "attested_on": datetime.date(2026, 1, 5)}
+        for other in (doctor, stranger):
+            with clinic_scope(admin.clinic_id), pytest.raises(ActionDeniedError):
+                clinic_use_attest(actor=other.user, clinic=admin.clinic, **values)
+
+    def test_what_was_attested_is_never_changed(self, fresh, admin):
+        fresh.post(self.url, self.words)
+        with clinic_scope(admin.clinic_id), pytest.raises(DatabaseError), transaction.atomic():
+            UseAttestation.objects.update(reference="other")
+
+
+class TestReadingRules:
+    def test_a_member_in_training_reads_first(self, admin, doctor):
+        with clinic_scope(admin.clinic_id):
+            member_update(actor=admin.user, membership=doctor, roles=doctor.roles, in_training=True)
+            doctor.refresh_from_db()
+            assert doctor.reads_first
+            member_update(actor=admin.user, membership=doctor, roles=["doctor", "technician"])
+            doctor.refresh_from_db()
+            assert doctor.in_training
+        (event,) = events(admin.clinic_id, action="member.reading")
+        assert event.details["in_training"] is True
 
 
 class TestAuditLog:

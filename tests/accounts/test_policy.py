@@ -24,6 +24,8 @@ EXPECTED = {                    # technician, doctor, clinic admin
     Action.REPORT_VIEW:          (True,  True,  True),
     Action.REPORT_WRITE:         (False, True,  False),
     Action.REPORT_SIGN:          (False, True,  False),
+    Action.DISCREPANCY_RESOLVE:  (False, True,  False),
+    Action.RECALL_MANAGE:        (True,  True,  False),
     Action.MEMBER_MANAGE:        (False, False, True),
     Action.CLINIC_SETTINGS:      (False, False, True),
     Action.TOKEN_MANAGE:         (True,  True,  True),

@@ -15,7 +15,7 @@ from accounts.policy import ActionDeniedError
 from accounts.tenancy import clinic_scope
 from diagnosis.models import Report, ReportVersion, Study, StudyImage
 from diagnosis.selectors.verification import report_verification
-from diagnosis.services import reports as report_services
+from diagnosis.services import report_signing
 from diagnosis.services.report_basis import report_basis
 from diagnosis.services.reports import (
     report_amend,
@@ -216,7 +216,7 @@ def test_a_document_that_cannot_be_printed_blocks_the_signature(doctor, study, m
     def broken(_document):
         raise RefusedInputError("document_render_failed")
 
-    monkeypatch.setattr(report_services, "render_report", broken)
+    monkeypatch.setattr(report_signing, "render_report", broken)
     report = report_create(actor=doctor.user, study=study)
     with pytest.raises(RefusedInputError):
         report_sign(actor=doctor.user, report=report)

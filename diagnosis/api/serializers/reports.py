@@ -29,6 +29,11 @@ class _VersionSerializer(serializers.ModelSerializer[ReportVersion]):
         help_text="SHA-256 of the signed content, as printed on the PDF; blank for a draft.",
     )
 
+    second_signed_by = serializers.SerializerMethodField()
+    withdrawn = serializers.SerializerMethodField(
+        help_text="Whether this signed version must not be used any more."
+    )
+
     class Meta:
         model = ReportVersion
         fields = [
@@ -37,7 +42,9 @@ class _VersionSerializer(serializers.ModelSerializer[ReportVersion]):
             "reason",
             "author",
             "signed_by",
+            "second_signed_by",
             "signed_at",
+            "withdrawn",
             "verification_hash",
         ]
         read_only_fields = fields
@@ -46,6 +53,17 @@ class _VersionSerializer(serializers.ModelSerializer[ReportVersion]):
     def get_signed_by(self, version: ReportVersion) -> Any:
         """Return who signed; null for a draft."""
         return SignerSerializer(version).data if version.signed_by_id else None
+
+    @extend_schema_field(SignerSerializer(allow_null=True))
+    def get_second_signed_by(self, version: ReportVersion) -> Any:
+        """Return the second reader; null without one."""
+        if version.second_signer_id is None:
+            return None
+        return {"id": str(version.second_signer_id), "name": version.second_signer_name}
+
+    def get_withdrawn(self, version: ReportVersion) -> bool:
+        """Return whether it was withdrawn."""
+        return hasattr(version, "withdrawal")
 
 
 class ReportVersionSerializer(_VersionSerializer):
@@ -71,7 +89,9 @@ class ReportSummarySerializer(_VersionSerializer):
             "reason",
             "author",
             "signed_by",
+            "second_signed_by",
             "signed_at",
+            "withdrawn",
             "verification_hash",
             "created_at",
             "updated_at",
@@ -133,6 +153,31 @@ class SignSerializer(serializers.Serializer[Any]):
         required=False, trim_whitespace=False, max_length=1000, write_only=True
     )
     otp = serializers.CharField(required=False, max_length=20, write_only=True)
+
+
+@extend_schema_serializer(examples=[OpenApiExample("Password", {"password": "…"})])
+class FinishSerializer(SignSerializer):
+    """A signature, and whether a second reader is asked for."""
+
+    second_reader = serializers.BooleanField(
+        required=False, help_text="Where the clinic allows it; some reports always have one."
+    )
+
+
+@extend_schema_serializer(
+    examples=[OpenApiExample("Reason", {"reason": "Wrong patient", "password": "…"})]
+)
+class WithdrawSerializer(SignSerializer):
+    """Why the signed report must not be used."""
+
+    reason = serializers.CharField(max_length=2000)
+
+
+@extend_schema_serializer(examples=[OpenApiExample("Remark", {"remark": "I see no line."})])
+class DisagreeSerializer(serializers.Serializer[Any]):
+    """What the second reader sees otherwise."""
+
+    remark = serializers.CharField(max_length=2000)
 
 
 @extend_schema_serializer(examples=[OpenApiExample("Reason", {"reason": "Side corrected"})])

@@ -34,11 +34,13 @@ from diagnosis.services.finding_reviews import (
     finding_reject,
     finding_undo,
 )
+from diagnosis.services.first_reads import require_first_read
 from diagnosis.services.reading import study_open
 
 _SIGNED = Refusal(409, "report_signed", "Open an amendment to change the findings; see `report`.")
 _ADDED = Refusal(409, "finding_added", "A doctor marked this place; undo or change it instead.")
 _NOTHING = Refusal(409, "nothing_to_undo", "Nothing was decided about this finding yet.")
+_FIRST = Refusal(409, "first_read_missing", "Answer for yourself first; see `first-read`.")
 _BOX = Refusal(422, "box_unusable", "The box has no area on the image.")
 _DECIDED: tuple[str | Refusal, ...] = (
     "invalid",
@@ -59,12 +61,13 @@ class StudyFindingsViewSet(ClinicViewSet[Study]):
         "List a study's findings",
         "As they stand: the newest run's, confirmed ones of earlier runs, and added ones.",
         responses={200: ReviewedFindingSerializer(many=True)},
-        errors=("not_found",),
+        errors=("not_found", _FIRST),
     )
     def retrieve(self, _request: Request, pk: UUID) -> Response:
         """Return all of them, in the order of the images."""
         study = study_get(user=self.actor, pk=pk)
         study_open(actor=self.actor, study=study, polled=True)
+        require_first_read(actor=self.actor, study=study)
         found = reviewed_findings_for(study=study, user=self.actor)
         return Response(ReviewedFindingSerializer(found, many=True).data)
 
@@ -97,10 +100,14 @@ class FindingViewSet(ClinicViewSet[FindingReview]):
         "Read a finding",
         "With every decision about it. `ETag` is what a decision must send as `If-Match`.",
         responses={200: FindingDetailSerializer},
-        errors=("not_found",),
+        errors=("not_found", _FIRST),
     )
     def retrieve(self, _request: Request, pk: UUID) -> Response:
         """Return one finding."""
+        found = reviewed_finding_get(user=self.actor, pk=pk)
+        require_first_read(
+            actor=self.actor, study=study_get(user=self.actor, pk=found.image.study_id)
+        )
         return answer(self, pk)
 
     @operation(

@@ -17,12 +17,15 @@ from diagnosis.api.filters import ReportFilter
 from diagnosis.api.schema import IF_MATCH, IF_MATCH_OPTIONAL, Refusal, binary, operation
 from diagnosis.api.serializers.reports import (
     AmendSerializer,
+    DisagreeSerializer,
+    FinishSerializer,
     ReportCreateSerializer,
     ReportSerializer,
     ReportSummarySerializer,
     ReportUpdateSerializer,
     SignSerializer,
     VersionQuerySerializer,
+    WithdrawSerializer,
 )
 from diagnosis.models import Report, ReportVersion
 from diagnosis.selectors import report_get, report_list, study_get
@@ -31,12 +34,21 @@ from diagnosis.services.reports import (
     report_amend,
     report_draft_update,
     report_pdf,
-    report_sign,
     report_start,
 )
+from diagnosis.services.second_readings import (
+    report_finish,
+    second_reading_agree,
+    second_reading_disagree,
+)
+from diagnosis.services.withdrawals import report_withdraw
 
 _SIGNED = Refusal(409, "already_signed", "The report is signed; amend it instead.")
 _NOT_SIGNED = Refusal(409, "not_signed", "There is no such signed version.")
+_NOT_AWAITING = Refusal(
+    409, "not_awaiting", "No second reader is asked for; or `same_reader`: it is the first one."
+)
+_WITHDRAWN = Refusal(409, "already_withdrawn", "It is withdrawn already.")
 _DRAFT_EXISTS = Refusal(409, "draft_exists", "An amendment is already being written.")
 _EXISTS = Refusal(409, "report_exists", "The study has a report and texts were sent; see `report`.")
 _STUDY_CHANGED = Refusal(
@@ -124,8 +136,10 @@ class ReportViewSet(mixins.ListModelMixin, ClinicViewSet[Report]):
 
     @operation(
         "Sign the draft",
-        "With the signer's password or one-time code. A signed version never changes.",
-        request=SignSerializer,
+        "With the signer's password or one-time code. A signed version never changes. Where the "
+        "clinic's rule or `second_reader` asks for it, the answer is still a draft: it waits for "
+        "a second reader.",
+        request=FinishSerializer,
         parameters=(IF_MATCH_OPTIONAL,),
         responses={200: ReportSerializer},
         errors=(
@@ -146,11 +160,86 @@ class ReportViewSet(mixins.ListModelMixin, ClinicViewSet[Report]):
     def sign(self, request: Request, pk: UUID) -> Response:
         """Confirm the credentials, then sign."""
         report = report_get(user=self.actor, pk=pk)
+        body = FinishSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        proof = dict(body.validated_data)
+        asked = proof.pop("second_reader", False)
+        revision = draft_matched(request, _newest(report))
+        credentials_confirm(request=request, **proof)
+        report_finish(actor=self.actor, report=report, revision=revision, second_reader=asked)
+        return self._answer(pk)
+
+    @operation(
+        "Agree as second reader",
+        "The report is final and carries both names.",
+        request=SignSerializer,
+        responses={200: ReportSerializer},
+        errors=(
+            "invalid",
+            _NOT_GIVEN,
+            _NOT_CONFIRMED,
+            "not_found",
+            _NOT_AWAITING,
+            "idempotency_key_reused",
+            _STUDY_CHANGED,
+            _TOO_MANY,
+            "storage",
+        ),
+    )
+    @action(detail=True, methods=["post"])
+    def agree(self, request: Request, pk: UUID) -> Response:
+        """Confirm the credentials, then sign second."""
+        report = report_get(user=self.actor, pk=pk)
         body = SignSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        revision = draft_matched(request, _newest(report))
         credentials_confirm(request=request, **body.validated_data)
-        report_sign(actor=self.actor, report=report, revision=revision)
+        second_reading_agree(actor=self.actor, report=report)
+        return self._answer(pk)
+
+    @operation(
+        "Disagree as second reader",
+        "The draft goes back to its writer, and a discrepancy is opened.",
+        request=DisagreeSerializer,
+        responses={200: ReportSerializer},
+        errors=("invalid", "not_found", _NOT_AWAITING, "idempotency_key_reused"),
+    )
+    @action(detail=True, methods=["post"])
+    def disagree(self, request: Request, pk: UUID) -> Response:
+        """Say what is seen otherwise."""
+        report = report_get(user=self.actor, pk=pk)
+        body = DisagreeSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        second_reading_disagree(
+            actor=self.actor, report=report, remark=body.validated_data["remark"]
+        )
+        return self._answer(pk)
+
+    @operation(
+        "Withdraw a signed report",
+        "It stays readable and is marked everywhere; an amendment replaces it.",
+        request=WithdrawSerializer,
+        responses={200: ReportSerializer},
+        errors=(
+            "invalid",
+            _NOT_GIVEN,
+            _NOT_CONFIRMED,
+            "not_found",
+            _NOT_SIGNED,
+            _WITHDRAWN,
+            "idempotency_key_reused",
+            _TOO_MANY,
+        ),
+    )
+    @action(detail=True, methods=["post"])
+    def withdraw(self, request: Request, pk: UUID) -> Response:
+        """Confirm the credentials, then withdraw."""
+        report = report_get(user=self.actor, pk=pk)
+        body = WithdrawSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        proof = dict(body.validated_data)
+        reason = proof.pop("reason")
+        credentials_confirm(request=request, **proof)
+        report_withdraw(actor=self.actor, report=report, reason=reason)
         return self._answer(pk)
 
     @operation(

@@ -27,6 +27,7 @@ from diagnosis.api.serializers.studies import (
 from diagnosis.api.views.study_claims import ClaimActions
 from diagnosis.models import Study
 from diagnosis.selectors import patient_get, study_get, study_images, study_list
+from diagnosis.selectors.first_reads import hide_ai, reads_first
 from diagnosis.selectors.pages import report_versions
 from diagnosis.selectors.rules import rules_get
 from diagnosis.selectors.study_warnings import study_warnings
@@ -54,6 +55,9 @@ _REFUSED = Refusal(
 )
 
 
+_OF_THE_AI = {"verdict", "region", "severity", "probability", "min_probability", "ordering"}
+
+
 class StudyViewSet(ClaimActions, mixins.ListModelMixin, ClinicViewSet[Study]):
     """The clinic's studies."""
 
@@ -63,7 +67,10 @@ class StudyViewSet(ClaimActions, mixins.ListModelMixin, ClinicViewSet[Study]):
 
     def get_queryset(self) -> QuerySet[Study]:
         """Rows of the caller's clinic."""
-        return study_list(user=self.actor, q=self.request.query_params.get("q", ""))
+        studies = study_list(user=self.actor, q=self.request.query_params.get("q", ""))
+        if reads_first(user=self.actor) and not _OF_THE_AI.isdisjoint(self.request.query_params):
+            studies = studies.filter(status=Study.Status.REPORTED)  # of others it would tell
+        return studies
 
     @operation(
         "List studies",
@@ -71,9 +78,11 @@ class StudyViewSet(ClaimActions, mixins.ListModelMixin, ClinicViewSet[Study]):
         responses={200: StudySummarySerializer(many=True)},
         errors=("invalid",),
     )
-    def list(self, request: Request) -> Response:
+    def list(self, _request: Request) -> Response:
         """Return a page."""
-        return super().list(request)
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        studies = hide_ai(user=self.actor, studies=page or [])
+        return self.get_paginated_response(StudySummarySerializer(studies, many=True).data)
 
     @operation(
         "Request a study",

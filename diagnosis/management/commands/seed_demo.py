@@ -70,6 +70,7 @@ class Command(ProgressCommand):
         options["output"].touch(mode=0o600)
         options["output"].write_text(text + "\n", encoding="utf-8")
         self._studies(options["images"])
+        call_command("seed_reading")  # from the second start on, when images are analysed
 
     def _site_admin(self, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
         email = "site-admin@demo.example"
@@ -90,7 +91,23 @@ class Command(ProgressCommand):
                 membership = member_grant(actor=admin, user=user, clinic_id=clinic.pk, roles=[role])
             token = known.get(email, {}).get("api_token") or _token(membership)
             rows.append(_account(role, name, email, password, token))
+        rows.append(self._second_doctor(name, admin, known))
         return rows
+
+    def _second_doctor(
+        self, name: str, admin: User, known: dict[str, dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Add a colleague who can read second."""
+        email = f"second-doctor@{CLINICS[name]}.example"
+        user, password = _person(email, f"Second doctor ({CLINICS[name]})", known)
+        clinic = Clinic.objects.get(name=name)
+        membership = Membership.objects.filter(user=user, clinic=clinic).first()
+        if membership is None:
+            membership = member_grant(
+                actor=admin, user=user, clinic_id=clinic.pk, roles=[Role.DOCTOR]
+            )
+        token = known.get(email, {}).get("api_token") or _token(membership)
+        return _account("second_doctor", name, email, password, token)
 
     def _studies(self, folder: Path | None) -> None:
         empty = [name for name in CLINICS if not _has_patients(name)]

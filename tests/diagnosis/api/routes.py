@@ -82,6 +82,10 @@ def body(route: Route, world: Any) -> dict[str, Any]:
         "post report-list": {"study": str(world.study.pk)},
         "patch report-detail": {"findings": "Changed."},
         "post report-sign": {"password": PASSWORD},
+        "post report-agree": {"password": PASSWORD},
+        "post report-disagree": {"remark": "I see no line."},
+        "post report-withdraw": {"password": PASSWORD, "reason": "Wrong patient"},
+        "post study-first-read": {"answer": "yes"},
         "post report-amend": {"reason": "Typing error"},
     }
     # fmt: on

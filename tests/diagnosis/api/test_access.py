@@ -54,6 +54,10 @@ def test_the_routes_are_those_of_the_contract():
         "patch report-detail",
         "post report-sign",
         "post report-amend",
+        "post report-agree",
+        "post report-disagree",
+        "post report-withdraw",
+        "post study-first-read",
         "get report-pdf",
         "get destination-list",
         "post destination-list",
@@ -150,6 +154,10 @@ DENIED = [
     ("patch destination-detail", Role.DOCTOR, "destination.manage"),
     ("post destination-test", Role.DOCTOR, "destination.manage"),
     ("post delivery-send-again", Role.TECHNICIAN, "delivery.send"),
+    ("post report-agree", Role.TECHNICIAN, "report.sign"),
+    ("post report-disagree", Role.TECHNICIAN, "report.sign"),
+    ("post report-withdraw", Role.TECHNICIAN, "report.sign"),
+    ("post study-first-read", Role.TECHNICIAN, "finding.review"),
     ("get audit-event-list", Role.DOCTOR, "audit.view"),
 ]
 

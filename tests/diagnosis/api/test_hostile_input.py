@@ -64,6 +64,10 @@ FIELDS = {
     "report-detail": ["findings"],
     "report-sign": ["password", "otp"],
     "report-amend": ["reason"],
+    "report-agree": ["password", "otp"],
+    "report-disagree": ["remark"],
+    "report-withdraw": ["password", "reason"],
+    "study-first-read": ["answer", "places"],
 }
 # fmt: on
 

@@ -226,7 +226,7 @@ def test_the_report_is_written_saved_signed_and_amended_from_the_pages(signed_in
     }
     save = reverse("diagnosis:report-autosave", args=[version.report_id])
     assert b'value="2"' in signed_in.post(save, {"revision": 1, **sections}).content
-    assert b"Somebody saved" in signed_in.post(save, {**sections, "revision": 1}).content
+    assert b"Both texts are kept" in signed_in.post(save, {**sections, "revision": 1}).content
 
     sign = reverse("diagnosis:report-sign", args=[version.report_id])
     signed_in.post(sign, {"revision": 2, **sections, "password": "wrong"})
