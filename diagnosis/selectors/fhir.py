@@ -32,6 +32,7 @@ from diagnosis.models import (
     Study,
     StudyImage,
 )
+from diagnosis.selectors.first_reads import ai_shown
 
 _SIGNED = ReportVersion.Status.SIGNED
 
@@ -65,14 +66,17 @@ def fhir_analyses(*, user: User) -> Any:
 
     ``signed_at`` is the first signature that was put while the result was its image's newest.
     """
-    succeeded = Analysis.objects.for_user(user).filter(status=Analysis.Status.SUCCEEDED)
+    succeeded = Analysis.objects.for_user(user).filter(
+        ai_shown(user=user, study="image__study"), status=Analysis.Status.SUCCEEDED
+    )
     findings = Finding.objects.for_user(user).order_by("-probability", "id")
     return _with_signature(succeeded, user, "").prefetch_related(Prefetch("findings", findings))
 
 
 def fhir_findings(*, user: User) -> Any:
     """Return the findings of ``fhir_analyses``."""
-    return _with_signature(Finding.objects.for_user(user), user, "analysis__")
+    shown = ai_shown(user=user, study="analysis__image__study")
+    return _with_signature(Finding.objects.for_user(user).filter(shown), user, "analysis__")
 
 
 def fhir_reports(*, user: User) -> QuerySet[Report]:

@@ -8,6 +8,8 @@ page and the API get them from, not in templates.
 from collections.abc import Iterable
 from uuid import UUID
 
+from django.db.models import Q
+
 from accounts.models import Membership, Role, User, membership_in_force
 from accounts.tenancy import current_clinic_id
 from diagnosis.models import FirstRead, Study
@@ -59,6 +61,14 @@ def _hidden(user: User, studies: list[Study]) -> set[UUID]:
         return set()
     answered = FirstRead.objects.for_user(user).filter(reader=user, study__in=open_ids)
     return open_ids - set(answered.values_list("study_id", flat=True))
+
+
+def ai_shown(*, user: User, study: str) -> Q:
+    """Return the condition of results that may be shown; ``study`` leads to their study."""
+    if not reads_first(user=user):
+        return Q()
+    answered = FirstRead.objects.for_user(user).filter(reader=user).values("study_id")
+    return Q(**{f"{study}__status": Study.Status.REPORTED}) | Q(**{f"{study}__in": answered})
 
 
 def first_read_of(*, user: User, study: Study) -> FirstRead | None:

@@ -11,6 +11,7 @@ from accounts.policy import ActionDeniedError
 from accounts.tenancy import clinic_scope
 from diagnosis.models import Finding, FirstRead, MindChange, Study
 from diagnosis.selectors import study_get, study_images
+from diagnosis.selectors.fhir import fhir_analyses, fhir_findings
 from diagnosis.selectors.findings import reviewed_finding_get
 from diagnosis.selectors.first_reads import ai_is_hidden
 from diagnosis.services.finding_reviews import finding_accept, finding_reject
@@ -196,6 +197,14 @@ def test_the_api_tells_no_more_than_the_pages(learner, study, image):
         assert (refused.status_code, refused.json()["code"]) == (409, "first_read_missing"), path
     image_json = json.dumps(api.get(f"/api/v1/images/{image.pk}/").json())
     assert "definite" not in image_json
+
+
+def test_fhir_tells_no_more_either(learner, study):
+    assert not fhir_analyses(user=learner.user).exists()
+    assert not fhir_findings(user=learner.user).exists()
+    first_read_give(actor=learner.user, study=study, answer="no")
+    assert fhir_analyses(user=learner.user).count() == 1
+    assert fhir_findings(user=learner.user).count() == 1
 
 
 def test_who_reads_first_gets_a_list_in_the_order_of_priority(signed_in, learner, study):
