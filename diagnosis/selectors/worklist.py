@@ -31,6 +31,7 @@ from diagnosis.models import ReportVersion, Study, StudyClaim
 from diagnosis.models.search import search_matches
 from diagnosis.models.studies import WAITING_FOR_READER
 from diagnosis.models.worklist import claim_in_force
+from diagnosis.selectors.discrepancies import discrepancies_for
 from diagnosis.selectors.first_reads import hide_ai, reads_first
 from diagnosis.selectors.studies import images_of_rows
 
@@ -45,6 +46,7 @@ class WorklistTab(TextChoices):
     UNREAD = "unread", _("Unread")
     MINE = "mine", _("Mine")
     TO_SIGN = "to_sign", _("To sign")
+    DISCREPANCY = "discrepancy", _("Discrepancies")
     FAILED = "failed", _("Failed")
     REPORTED = "reported", _("Reported")
     ALL = "all", _("All")
@@ -238,6 +240,8 @@ def _tab(user: User, tab: str) -> QuerySet[Study]:
             return studies.filter(pk__in=ids)
         case WorklistTab.TO_SIGN:
             return studies.filter(pk__in=drafts.values("report__study"))
+        case WorklistTab.DISCREPANCY:
+            return studies.filter(pk__in=discrepancies_for(user=user).values("study"))
         case WorklistTab.FAILED:
             return studies.filter(status=Study.Status.FAILED)
         case WorklistTab.REPORTED:

@@ -5,7 +5,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
 from accounts.tenancy import clinic_scope
-from diagnosis.models import Study
+from diagnosis.models import Discrepancy, Study
 from diagnosis.selectors import WorklistTab, worklist, worklist_counts
 from diagnosis.services.patients import patient_create
 from diagnosis.services.studies import study_create
@@ -49,6 +49,13 @@ def sign(study):
     return study
 
 
+def differs(study, **answered):
+    fields = {"kind": "ai_report", "version_number": 1, "first": "negative", "second": "yes"}
+    if answered:
+        fields |= {"severity": "minor", "resolution": "Looked again."}
+    return Discrepancy.objects.create(clinic=study.clinic, study=study, **fields, **answered)
+
+
 def listed(member, **filters):
     return list(worklist(user=member.user, **filters))
 
@@ -65,12 +72,15 @@ def test_each_tab_holds_what_its_name_says_and_the_counts_agree(doctor, django_a
     queued = study_of(doctor, status="queued")
     mine, theirs = draft(study_of(doctor), doctor.user), draft(study_of(doctor), colleague.user)
     signed = sign(study_of(doctor))
+    differs(signed)
+    differs(failed, resolved_by=doctor.user, resolved_at=timezone.now())
     foreign = MembershipFactory(doctor=True)
     study_of(foreign)
     expected = {
         "unread": {unread, failed, queued},  # a reader is needed all the same
         "mine": {mine},
         "to_sign": {mine, theirs},
+        "discrepancy": {signed},
         "failed": {failed},
         "reported": {signed},
         "all": {unread, failed, queued, mine, theirs, signed},
