@@ -8,6 +8,7 @@ from fhir.resources.R4B.documentreference import DocumentReference as FhirDocume
 
 from diagnosis.interop.fhir_base import (
     FhirContext,
+    Json,
     clean_line,
     compact,
     concept,
@@ -19,8 +20,26 @@ from diagnosis.models import ModelVersion
 _LIMITS = "Aids and does not replace a clinician. Figures hold for the data they were measured on."
 
 
+def _card(model: ModelVersion) -> list[Json]:
+    """Return the card that its makers wrote, when there is one."""
+    if not model.card.strip():
+        return []
+    content = model.card.encode()
+    data = base64.b64encode(content).decode()
+    return [
+        {
+            "attachment": {
+                "contentType": "text/markdown",
+                "data": data,
+                "size": len(content),
+                "title": "Model card, as its makers wrote it",
+            }
+        }
+    ]
+
+
 def fhir_model_card(context: FhirContext, model: ModelVersion) -> FhirDocumentReference:
-    """Return the facts that are registered with a model version, as one JSON document."""
+    """Return the facts that are registered with a model version as JSON, and its makers' card."""
     facts = {
         "name": model.name,
         "version": model.version,
@@ -59,7 +78,8 @@ def fhir_model_card(context: FhirContext, model: ModelVersion) -> FhirDocumentRe
                             "size": len(content),
                             "title": "Model card",
                         }
-                    }
+                    },
+                    *_card(model),
                 ],
                 "context": {"related": [reference("Device", model.pk)]},
             }

@@ -50,7 +50,7 @@ def fhir_service_request(context: FhirContext, order: Order, study: Study) -> Fh
     """
     require_clinic(context, order, study)
     require_link(child=order.study_id, parent=study.pk)
-    question = clean(study.clinical_question)
+    question, code = clean(study.clinical_question), clean_line(order.procedure_code)
     site = body_site_text(study.get_body_part_display(), study.side)
     category = [coding(SNOMED, *_IMAGING)] if context.snomed else []
     return FhirServiceRequest.model_validate(
@@ -71,11 +71,11 @@ def fhir_service_request(context: FhirContext, order: Order, study: Study) -> Fh
                 "priority": _PRIORITIES[Priority(study.priority)],
                 "code": concept(
                     coding(
-                        order.procedure_system or context.code_system("procedure"),
-                        order.procedure_code,
+                        _system(context, order.procedure_system),
+                        code,
                         clean_line(order.procedure_text),
                     )
-                    if order.procedure_code
+                    if code
                     else {},
                     text=clean_line(order.procedure_text) or "Radiograph",
                 ),
@@ -145,6 +145,13 @@ def subject_of(request: FhirServiceRequest) -> tuple[str, str, str]:
         (identifier.system or "") if identifier else "",
         (identifier.value or "") if identifier else "",
     )
+
+
+def _system(context: FhirContext, told: str) -> str:
+    """Return the namespace of a procedure's code; a word of HL7 becomes one of this clinic."""
+    if told.startswith(("http://", "https://", "urn:")) and not any(map(str.isspace, told)):
+        return told
+    return context.identifier_system("procedure")
 
 
 def identifier_system_of(source: str) -> str:

@@ -88,6 +88,7 @@ def fhir_device(context: FhirContext, model: ModelVersion) -> FhirDevice:
                     {"system": context.site_system("model-weights"), "value": model.sha256}
                 ],
                 "status": "active" if model.is_active else "inactive",
+                "statusReason": [concept(text="Recalled")] if model.is_recalled else None,
                 "deviceName": [{"name": clean_line(model.name), "type": "model-name"}],
                 "type": concept(text="AI software that looks for fractures in radiographs"),
                 "version": [

@@ -70,6 +70,7 @@ def rows(draw) -> tuple[Rows, Order]:
         finding.probability = draw(st.floats(0, 1))
     made.model.name, made.model.version = draw(NAME), draw(NAME)
     figures = st.floats(allow_nan=False, allow_infinity=False)
+    made.model.card = draw(TEXT)
     made.model.manifest = {"metrics": draw(st.dictionaries(TEXT, figures, max_size=3))}
     order = Order(
         clinic_id=made.clinic_id,
@@ -78,6 +79,7 @@ def rows(draw) -> tuple[Rows, Order]:
         placer_number=draw(NAME),
         status=draw(st.sampled_from(["active", "cancelled"])),
         procedure_code=draw(TEXT),
+        procedure_system=draw(st.sampled_from(["", "LOCAL", "http://loinc.org", "urn:a b"]) | TEXT),
         procedure_text=draw(TEXT),
         requester_name=draw(TEXT),
         scheduled_at=draw(st.none() | TIME),

@@ -230,8 +230,8 @@ REPORTS = Source(
     },
     lambda row: row.study.patient_id,
 )
-_MODEL = {**_everywhere(), "status": codes({"active": Q(is_active=True),
-                                            "inactive": Q(is_active=False)})}  # fmt: skip
+_MODEL = {**_everywhere(), "status": codes({"active": Q(stage="active"),
+                                            "inactive": ~Q(stage="active")})}  # fmt: skip
 DEVICES = Source(
     lambda _user: fhir.fhir_models(),
     build.devices,
@@ -242,7 +242,7 @@ MODEL_CARDS = Source(
     build.model_cards,
     {
         **_everywhere(),
-        "status": codes({"current": Q(is_active=True), "superseded": Q(is_active=False)}),
+        "status": codes({"current": Q(stage="active"), "superseded": ~Q(stage="active")}),
         "date": moment("created_at"),
         "related": reference("Device", "pk"),
     },
