@@ -14,9 +14,9 @@ kind of drawing is also judged by a gate that never saw it, and each child by on
 import argparse
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
+from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from ml.appearance import COUNT, describe
 from ml.data.fracatlas import read_samples
-from ml.data.gate_pictures import GatePicture, drawings, limbs, trunks
+from ml.data.gate_pictures import Recipe, demo_limbs, drawings, limbs, trunks
 from ml.data.splits import read_split
 from ml.gate import CLASSES, FILM_PHOTO, LIMB, Gate, save_gate, scores
 from ml.manifest import MANIFEST_NAME
@@ -74,24 +74,40 @@ class Table:
         )
 
 
-def look_at(predictor: FracturePredictor, pictures: Iterable[GatePicture]) -> Table:
-    """Run the network over the pictures."""
-    rows, values = [], []
-    for picture in pictures:
-        features = predictor.examine(picture.pixels).features
-        appearance = describe(picture.pixels, has_color=picture.has_color)
-        values.append(np.concatenate([np.ravel(features), appearance]))
-        rows.append((picture, not assess(picture.pixels)))
-        if len(rows) % 500 == 0:
-            logger.info("%d pictures", len(rows))
+def look_at(model: Path, recipes: Sequence[Recipe], *, workers: int) -> Table:
+    """Make the pictures and run the network over them, in so many processes."""
+    rows = []
+    with Pool(workers, _start, (model,)) as pool:
+        for row in pool.imap(_look, recipes, chunksize=8):
+            rows.append(row)
+            if len(rows) % 250 == 0:
+                logger.info("%d of %d pictures", len(rows), len(recipes))
+    values, kinds, sources, origins, colored, plain = zip(*rows, strict=True)
     return Table(
         values=np.asarray(values, np.float64),
-        kinds=np.array([CLASSES.index(p.kind) for p, _ in rows], np.int64),
-        sources=np.array([p.source for p, _ in rows]),
-        origins=np.array([p.origin for p, _ in rows]),
-        colored=np.array([p.has_color for p, _ in rows], bool),
-        plain=np.array([plain for _, plain in rows], bool),
+        kinds=np.array([CLASSES.index(kind) for kind in kinds], np.int64),
+        sources=np.array(sources),
+        origins=np.array(origins),
+        colored=np.array(colored, bool),
+        plain=np.array(plain, bool),
     )
+
+
+_predictors: list[FracturePredictor] = []  # the one of this process
+
+
+def _start(model: Path) -> None:
+    cv2.setNumThreads(1)
+    _predictors.append(load_predictor(model))
+
+
+def _look(recipe: Recipe) -> tuple[FloatArray, str, str, str, bool, bool]:
+    picture = recipe()
+    features = np.ravel(_predictors[-1].examine(picture.pixels).features)
+    appearance = describe(picture.pixels, has_color=picture.has_color)
+    values = np.concatenate([features, appearance]).astype(np.float64)
+    plain = not assess(picture.pixels)
+    return values, picture.kind, picture.source, picture.origin, picture.has_color, plain
 
 
 def fit(table: Table, *, strength: float = _STRENGTH) -> Gate:
@@ -160,44 +176,35 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--split", type=Path, default=Path(__file__).parent / "data" / "splits" / "fracatlas_v1.csv"
     )
-    parser.add_argument("--refused", type=float, default=0.01, help="of real limbs, 0 to 1")
+    parser.add_argument("--refused", type=float, default=0.003, help="of real limbs, 0 to 1")
     parser.add_argument("--leave-out", action="store_true", help="also measure unseen kinds")
+    parser.add_argument("--workers", type=int, default=1, help="processes")
     parser.add_argument("--scale", type=float, default=1.0, help="less than 1: fewer pictures")
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    cv2.setNumThreads(1)
     parts = read_split(arguments.split)
     samples = read_samples(arguments.data)
     training = [s for s in samples if parts.get(s.image_id) == "train"]
     validation = [s for s in samples if parts.get(s.image_id) == "validation"]
-    predictor = load_predictor(arguments.model)
 
     def count(wanted: int) -> int:
         return max(4, round(wanted * float(arguments.scale)))
 
-    taught = look_at(
-        predictor,
-        chain(
-            limbs(
-                training,
-                films=count(500),
-                copies=count(500),
-                photos=count(260),
-                seed=_TRAINING_SEED,
-            ),
-            trunks(training, copies=6, seed=_TRAINING_SEED),
-            drawings(count(36), seed=_TRAINING_SEED),
-        ),
+    def look(recipes: list[Recipe]) -> Table:
+        return look_at(arguments.model, recipes, workers=arguments.workers)
+
+    seed = _TRAINING_SEED
+    taught = look(
+        [
+            *limbs(training, films=count(500), copies=count(500), photos=count(260), seed=seed),
+            *demo_limbs(count(24), seed=seed),
+            *trunks(training, copies=6, seed=seed),
+            *drawings(count(36), seed=seed),
+        ]
     )
-    held_back = look_at(
-        predictor,
-        limbs(
-            validation,
-            films=count(230),
-            copies=count(300),
-            photos=count(150),
-            seed=_VALIDATION_SEED,
-        ),
+    seed = _VALIDATION_SEED
+    held_back = look(
+        limbs(validation, films=count(230), copies=count(300), photos=count(150), seed=seed)
     )
     gate = with_limits(fit(taught), held_back, refused=arguments.refused)
     digest = save_gate(gate, arguments.model / GATE_FILE)

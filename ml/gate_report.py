@@ -12,8 +12,10 @@ import json
 import logging
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,24 @@ from PIL import Image
 
 from ml.contracts import Prediction
 from ml.data.fracatlas import Sample, read_samples
-from ml.data.gate_pictures import GatePicture, drawings, photo_of, read_cutouts, trunks
+from ml.data.gate_pictures import (
+    GatePicture,
+    Recipe,
+    copy_of,
+    drawings,
+    film_of,
+    film_photo_of,
+    read_cutouts,
+    trunks,
+)
 from ml.data.imitations import IMITATIONS
 from ml.data.pictures import read_grey
 from ml.data.splits import read_split
 from ml.decoding import DecodedImage
 from ml.decoding_common import has_real_color
 from ml.gate import FILM_PHOTO, LIMB, PHOTO_WARNING, REASON_OF
+from ml.manifest import read_manifest
+from ml.metrics import auroc
 from ml.predictor import WEIGHTS_FOLDER, FracturePredictor, load_predictor
 from ml.stopwatch import Stopwatch
 
@@ -38,14 +51,17 @@ logger = logging.getLogger("ml.gate_report")
 _SEED = 3
 Gray = npt.NDArray[np.uint8]
 
-# What a bad exposure or a bad copy does, and the reason it must be refused with.
-SPOILED: dict[str, tuple[str, Callable[[Gray], Gray]]] = {
-    "underexposed": ("too_dark", lambda film: (film * 0.1).astype(np.uint8)),
-    "overexposed": ("too_bright", lambda film: (255 - (255 - film) * 0.15).astype(np.uint8)),
-    "out of focus": ("blurred", lambda film: _blurred(film, 0.015)),
-    "thumbnail": ("too_small", lambda film: _shrunk(film, 100)),
-    "empty": ("blank", lambda film: np.full_like(film, int(film.mean()))),
+# What a bad exposure or a bad copy is refused with.
+SPOILED = {
+    "underexposed": "too_dark",
+    "overexposed": "too_bright",
+    "out of focus": "blurred",
+    "thumbnail": "too_small",
+    "empty": "blank",
 }
+
+
+Case = tuple[str, Recipe]  # its group in the table, and how the picture is made
 
 
 @dataclass(slots=True)
@@ -56,6 +72,7 @@ class Row:
         group: ``limb`` (must pass), ``photo`` (must pass with a warning), or what it really is:
             ``stranger, real``, ``stranger, drawn``, ``spoiled``.
         wanted: reason that is right, ``""`` for what must pass.
+        probabilities: of a fracture, by origin, where one was given.
     """
 
     group: str
@@ -66,9 +83,12 @@ class Row:
     right: int = 0
     warned: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    probabilities: dict[str, float] = field(default_factory=dict)
 
-    def add(self, prediction: Prediction) -> None:
-        """Count one answer."""
+    def add(self, origin: str, prediction: Prediction) -> None:
+        """Count one answer about a picture of that origin."""
+        if prediction.probability is not None:
+            self.probabilities[origin] = prediction.probability
         self.n += 1
         self.refused += bool(prediction.reasons)
         self.right += self.wanted in prediction.reasons
@@ -90,55 +110,109 @@ def answer(predictor: FracturePredictor, pixels: Gray, *, has_color: bool) -> Pr
     return predictor.judge(decoded, pixels, Stopwatch())[0]
 
 
-def radiographs(
-    samples: Sequence[Sample], each: int
-) -> Iterator[tuple[str, str, str, GatePicture]]:
-    """Yield group, source, wanted reason and picture for everything made from real limbs."""
+def radiographs(samples: Sequence[Sample], *, each: int, photos: int) -> list[Case]:
+    """Return everything made from real limbs: as taken, copies, photos and spoiled ones."""
     rng = np.random.default_rng(_SEED)
-    for sample in samples:
-        yield "limb", "as taken", "", _limb(sample, read_grey(sample.path))
-    for name, imitate in IMITATIONS.items():
-        for sample in _some(samples, each, rng):
-            yield "limb", name, "", _limb(sample, imitate(read_grey(sample.path), rng))
-    for sample in _some(samples, each, rng):
-        film = read_grey(sample.path)
-        picture = photo_of(film, FILM_PHOTO, FILM_PHOTO, sample.image_id, rng)
-        yield (
-            "photo",
-            "photo of a film, coloured" if picture.has_color else ("photo of a film, grey"),
-            "",
-            picture,
-        )
-    for name, (reason, spoil) in SPOILED.items():
-        for sample in _some(samples, each, rng):
-            yield "spoiled", name, reason, _limb(sample, spoil(read_grey(sample.path)))
+
+    def some(count: int = each) -> list[Sample]:
+        return [samples[int(k)] for k in rng.permutation(len(samples))[:count]]
+
+    return [
+        *(("limb", partial(film_of, sample)) for sample in samples),
+        *(
+            ("limb", partial(copy_of, sample, name, _SEED))
+            for name in IMITATIONS
+            for sample in some()
+        ),
+        *(("photo", partial(film_photo_of, sample, _SEED)) for sample in some(photos)),
+        *(("spoiled", partial(spoiled, sample, name)) for name in SPOILED for sample in some()),
+    ]
 
 
-def strangers(folder: Path) -> Iterator[tuple[str, str, str, GatePicture]]:
-    """Yield the real pictures of a folder; coloured ones a second time without their colour."""
+def spoiled(sample: Sample, name: str) -> GatePicture:
+    """Return a radiograph that no one could judge any more."""
+    film = read_grey(sample.path)
+    if name == "underexposed":
+        film = np.asarray(film * 0.1, np.uint8)
+    elif name == "overexposed":
+        film = np.asarray(255 - (255 - film) * 0.15, np.uint8)
+    elif name == "out of focus":
+        blurred = cv2.GaussianBlur(film, (0, 0), 0.015 * max(film.shape))
+        film = np.asarray(blurred, np.uint8)
+    elif name == "thumbnail":
+        factor = 100 / min(film.shape)
+        small = cv2.resize(film, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        film = np.asarray(small, np.uint8)
+    else:
+        film = np.full_like(film, int(film.mean()))
+    return GatePicture(film, LIMB, name, sample.image_id)
+
+
+def strangers(folder: Path) -> list[Case]:
+    """Return the real pictures of a folder; coloured ones a second time without their colour."""
+    cases: list[Case] = []
     for path in sorted(folder.glob("*/*/*.png")):
-        kind, source = path.parts[-3:-1]
         with Image.open(path) as image:
-            rgb = np.asarray(image.convert("RGB"))
-            gray = np.asarray(image.convert("L"), np.uint8)
-        colors = (True, False) if has_real_color(rgb) else (False,)
-        for color in colors:
-            name = f"{source}, {'colour' if color else 'grey'}"
-            picture = GatePicture(gray, kind, source, path.stem, has_color=color)
-            yield "stranger, real", name, REASON_OF[kind], picture
+            colored = has_real_color(np.asarray(image.convert("RGB")))
+        cases.append(("stranger, real", partial(stranger, path)))
+        if colored:
+            cases.append(("stranger, real", partial(stranger, path, has_color=True)))
+    return cases
 
 
-def measured(
-    predictor: FracturePredictor, pictures: Iterable[tuple[str, str, str, GatePicture]]
-) -> tuple[list[Row], float]:
-    """Return one row for each group and source, and the median milliseconds of the gate."""
+def stranger(path: Path, *, has_color: bool = False) -> GatePicture:
+    """Return one picture of a folder of strangers, whose grandparent names the class."""
+    with Image.open(path) as image:
+        gray = np.asarray(image.convert("L"), np.uint8)
+    source = f"{path.parts[-2]}, {'colour' if has_color else 'grey'}"
+    return GatePicture(gray, path.parts[-3], source, path.stem, has_color=has_color)
+
+
+def measured(model: Path, cases: Sequence[Case], *, workers: int) -> tuple[list[Row], float]:
+    """Return one row for each group and source, and the median milliseconds of all checks."""
     rows: dict[tuple[str, str], Row] = {}
-    times: list[float] = []
-    for group, source, wanted, picture in pictures:
-        prediction = answer(predictor, picture.pixels, has_color=picture.has_color)
-        rows.setdefault((group, source), Row(group, source, wanted)).add(prediction)
-        times.append(prediction.timings_ms["quality"])
+    times = []
+    with Pool(workers, _start, (model,)) as pool:
+        answers = pool.imap(_answer, [recipe for _, recipe in cases], chunksize=8)
+        for (group, _), (picture, prediction) in zip(cases, answers, strict=True):
+            kind, source = picture.kind, picture.source
+            wanted = SPOILED.get(source, REASON_OF.get(kind, ""))
+            rows.setdefault((group, source), Row(group, source, wanted))
+            rows[group, source].add(picture.origin, prediction)
+            times.append(prediction.timings_ms["quality"])
     return list(rows.values()), round(statistics.median(times), 2)
+
+
+_predictors: list[FracturePredictor] = []  # the one of this process
+
+
+def _start(model: Path) -> None:
+    cv2.setNumThreads(1)
+    _predictors.append(load_predictor(model))
+
+
+def _answer(recipe: Recipe) -> tuple[GatePicture, Prediction]:
+    picture = recipe()
+    prediction = answer(_predictors[-1], picture.pixels, has_color=picture.has_color)
+    # Pixels and heatmap are not needed any more and large to hand over.
+    nothing = np.zeros((1, 1), np.uint8)
+    return replace(picture, pixels=nothing), replace(prediction, heatmap=None, findings=())
+
+
+def ranking(rows: Sequence[Row], fractured: Mapping[str, bool]) -> dict[str, Any]:
+    """Return how well fractures are told on photos, beside the same films as taken."""
+    found = {(row.group, row.source): row.probabilities for row in rows}
+    photos, films = found.get(("photo", FILM_PHOTO), {}), found.get(("limb", "film"), {})
+    both = sorted(photos.keys() & films.keys())
+    labels = np.array([fractured[origin] for origin in both], bool)
+    if labels.all() or not labels.any():
+        return {}
+    return {
+        "pictures": len(both),
+        "fractured": int(labels.sum()),
+        "auroc_photo": round(auroc(labels, np.array([photos[o] for o in both])), 3),
+        "auroc_film": round(auroc(labels, np.array([films[o] for o in both])), 3),
+    }
 
 
 def summed(rows: Sequence[Row]) -> list[Row]:
@@ -190,8 +264,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--split", type=Path, default=Path(__file__).parent / "data" / "splits" / "fracatlas_v1.csv"
     )
     parser.add_argument("--each", type=int, default=40, help="pictures for each kind of copy")
+    parser.add_argument("--photos", type=int, default=200, help="photographed films")
     parser.add_argument("--drawings", type=int, default=8, help="pictures of each drawing")
     parser.add_argument("--films", type=int, default=0, help="real films at most, 0: all")
+    parser.add_argument("--workers", type=int, default=1, help="processes")
     parser.add_argument("--json", type=Path, default=None)
     parser.add_argument("--markdown", type=Path, default=None)
     arguments = parser.parse_args(argv)
@@ -200,23 +276,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     trunk = {cutout.image_id for cutout in read_cutouts()}
     test = [s for s in everything if parts.get(s.image_id) == "test" and s.image_id not in trunk]
     unseen = [s for s in everything if parts.get(s.image_id) in {"test", "validation"}]
-    predictor = load_predictor(arguments.model)
     stride = max(1, len(test) // arguments.films) if arguments.films else 1
-
-    def pictures() -> Iterator[tuple[str, str, str, GatePicture]]:
-        yield from radiographs(test[::stride], arguments.each)
-        for picture in trunks(unseen, copies=0, seed=_SEED):
-            yield "stranger, real", picture.source, REASON_OF[picture.kind], picture
-        if arguments.strangers is not None:
-            yield from strangers(arguments.strangers)
-        for picture in drawings(arguments.drawings, seed=_SEED):
-            yield "stranger, drawn", picture.source, REASON_OF[picture.kind], picture
-
-    rows, milliseconds = measured(predictor, pictures())
+    cases = [
+        *radiographs(test[::stride], each=arguments.each, photos=arguments.photos),
+        *(("stranger, real", recipe) for recipe in trunks(unseen, copies=0, seed=_SEED)),
+        *(strangers(arguments.strangers) if arguments.strangers is not None else ()),
+        *(("stranger, drawn", recipe) for recipe in drawings(arguments.drawings, seed=_SEED)),
+    ]
+    rows, milliseconds = measured(arguments.model, cases, workers=arguments.workers)
     table = as_markdown([*summed(rows), *rows])
     result = {
-        "model": predictor.info.sha256,
+        "model": read_manifest(arguments.model).info.sha256,
         "milliseconds_median": milliseconds,
+        "fractures_on_photos": ranking(rows, {s.image_id: s.fractured for s in test}),
         "groups": [as_json(row) for row in summed(rows)],
         "rows": [as_json(row) for row in rows],
     }
@@ -224,25 +296,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     if arguments.markdown is not None:
         arguments.markdown.write_text(table, encoding="utf-8")
-    logger.info("%s\nmedian milliseconds of all checks: %s", table, milliseconds)
-
-
-def _limb(sample: Sample, pixels: Gray) -> GatePicture:
-    return GatePicture(pixels, LIMB, LIMB, sample.image_id)
-
-
-def _some(samples: Sequence[Sample], count: int, rng: np.random.Generator) -> list[Sample]:
-    return [samples[int(k)] for k in rng.permutation(len(samples))[:count]]
-
-
-def _blurred(film: Gray, share: float) -> Gray:
-    return np.asarray(cv2.GaussianBlur(film, (0, 0), share * max(film.shape)), np.uint8)
-
-
-def _shrunk(film: Gray, side: int) -> Gray:
-    factor = side / min(film.shape)
-    small = cv2.resize(film, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.uint8)
+    logger.info("%s\n%s", table, {k: v for k, v in result.items() if k not in {"groups", "rows"}})
 
 
 if __name__ == "__main__":

@@ -10,8 +10,10 @@ from ml.appearance import COUNT, describe
 from ml.contracts import ModelArtifactError, Verdict
 from ml.data.film_photos import photograph
 from ml.data.imitations import IMITATIONS
+from ml.data.strangers import head, slices, trunk
 from ml.data.strangers.catalogue import DRAWINGS, draw_one
 from ml.data.synthetic import synthetic_radiograph
+from ml.data.synthetic_anatomy import REGIONS
 from ml.data.synthetic_files import to_png
 from ml.decoding import decode_image
 from ml.gate import CLASSES, REASON_OF, Gate, load_gate, save_gate
@@ -139,6 +141,27 @@ def test_a_manifest_may_name_a_gate(shipped, tmp_path):
     path.write_text(json.dumps({**values, "gate": {"file": "gate.npz", "sha256": digest}}))
     prediction = load_predictor(folder).predict(to_png(synthetic_radiograph(3).pixels))
     assert prediction.reasons == ("not_a_radiograph",)
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_the_limbs_of_the_demo_pass_the_shipped_gate(shipped, region):
+    predictions = [
+        shipped.predict(to_png(synthetic_radiograph(seed, region=region).pixels))
+        for seed in range(4)
+    ]
+    assert [prediction.reasons for prediction in predictions] == [()] * 4
+    assert all("photo_of_film" not in prediction.warnings for prediction in predictions)
+
+
+@pytest.mark.parametrize(
+    ("kind", "draw"),
+    [("trunk", trunk.chest), ("head", head.skull_front), ("slice", slices.ct_body)],
+    ids=["chest", "skull", "CT"],
+)
+def test_the_shipped_gate_refuses_strangers_with_their_reason(shipped, kind, draw):
+    pictures = [draw_one(kind, draw, np.random.default_rng(seed))[0] for seed in range(4)]
+    reasons = [shipped.predict(to_png(picture)).reasons for picture in pictures]
+    assert sum(found == (REASON_OF[kind],) for found in reasons) >= 3
 
 
 @pytest.mark.parametrize(("kind", "draw"), EVERY_DRAWING)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from ml.contracts import Certainty, Prediction, UnreadableImageError, Verdict
+from ml.data.strangers import pictures
 from ml.data.synthetic import synthetic_radiograph, to_dicom, to_jpeg, to_png
 from ml.predictor import FracturePredictor, load_predictor
 from tests.ml.pictures import real_radiographs
@@ -106,9 +107,8 @@ def png_of(picture):
 
 
 def colour_photo():
-    generator = np.random.default_rng(4)
-    small = generator.integers(0, 255, (12, 16, 3), dtype=np.uint8)
-    return cv2.resize(small, (640, 480), interpolation=cv2.INTER_CUBIC)
+    leaves = pictures.dead_leaves(np.random.default_rng(4))
+    return np.stack([leaves, leaves[:, ::-1], leaves[::-1]], axis=2)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Everything that is drawn for the gate, with its class, and the chain it goes through."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import cv2
 import numpy as np
@@ -38,15 +38,6 @@ DRAWINGS: Mapping[str, tuple[Drawing, ...]] = {
     ),
 }
 _PHOTO_SHARE = 0.12  # of the strangers are photographed from a screen or light box, too
-
-
-def draw_all(count: int, *, seed: int) -> Iterator[tuple[str, str, Gray, bool]]:
-    """Yield class, name, pixels and colour of ``count`` pictures of each drawing."""
-    for kind, drawings in DRAWINGS.items():
-        for draw in drawings:
-            for index in range(count):
-                key = [seed, index, *draw.__name__.encode()]
-                yield kind, draw.__name__, *draw_one(kind, draw, np.random.default_rng(key))
 
 
 def draw_one(kind: str, draw: Drawing, rng: np.random.Generator) -> tuple[Gray, bool]:
