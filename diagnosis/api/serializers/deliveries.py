@@ -2,12 +2,62 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import (
+    OpenApiExample,
+    extend_schema_field,
+    extend_schema_serializer,
+)
 from rest_framework import serializers
 
+from diagnosis.api import examples
 from diagnosis.models import Content, Delivery, Destination, Event
 
+_DESTINATION_INPUT: dict[str, Any] = {
+    "name": "Archive",
+    "kind": "dicom_cstore",
+    "host": "pacs.hospital.example",
+    "port": 11112,
+    "called_ae_title": "ARCHIVE",
+    "calling_ae_title": "FRACTURE",
+    "url": "",
+    "use_tls": False,
+    "events": ["report.signed"],
+    "contents": ["sr", "presentation", "pdf"],
+    "options": {},
+    "is_enabled": True,
+}
+_DESTINATION_ID = "a8e4c3b2-41f6-4b7d-8c55-90d1e2f3a416"
+_DESTINATION = {"id": _DESTINATION_ID, **_DESTINATION_INPUT, "created_at": examples.AT}
+_DELIVERY: dict[str, Any] = {
+    "id": "b9f5d4c3-52a7-4c8e-9d66-a1e2f3b4c517",
+    "destination": _DESTINATION_ID,
+    "study": examples.STUDY_ID,
+    "event": "report.signed",
+    "subject": examples.REPORT_ID,
+    "number": 1,
+    "status": "succeeded",
+    "error_code": "",
+    "attempts": 1,
+    "sent": [
+        {
+            "content": "sr",
+            "sop_instance_uid": "2.25.17402583910572046",
+            "series_instance_uid": "2.25.90412385710245771",
+        }
+    ],
+    "created_at": examples.AT,
+    "due_at": examples.AT,
+    "started_at": examples.AT,
+    "finished_at": examples.AT,
+}
 
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample("Destination", _DESTINATION, response_only=True),
+        OpenApiExample("Set up", _DESTINATION_INPUT, request_only=True),
+    ]
+)
 class DestinationSerializer(serializers.ModelSerializer[Destination]):
     """A system that gets results. Secrets are written and never read."""
 
@@ -53,6 +103,9 @@ class DestinationSerializer(serializers.ModelSerializer[Destination]):
         return secrets
 
 
+@extend_schema_serializer(
+    examples=[OpenApiExample("It does not answer", {"reached": False, "code": "peer_unreachable"})]
+)
 class DestinationTestSerializer(serializers.Serializer[Any]):
     """Whether a destination answers."""
 
@@ -60,6 +113,9 @@ class DestinationTestSerializer(serializers.Serializer[Any]):
     code = serializers.CharField(help_text="What is wrong; empty when it answers.")
 
 
+@extend_schema_serializer(
+    examples=[OpenApiExample("Delivery", _DELIVERY, status_codes=["200", "202"])]
+)
 class DeliverySerializer(serializers.ModelSerializer[Delivery]):
     """One promise to send something; `error_code` says why it has failed or still waits."""
 

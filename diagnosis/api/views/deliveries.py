@@ -111,7 +111,7 @@ class DestinationViewSet(mixins.ListModelMixin, ClinicViewSet[Destination]):
         "Asks the system whether it answers (C-ECHO or a query).",
         request=None,
         responses={200: DestinationTestSerializer},
-        errors=("not_found",),
+        errors=("not_found", "idempotency_key_reused"),
     )
     @action(detail=True, methods=["post"])
     def test(self, _request: Request, pk: UUID) -> Response:
