@@ -1,5 +1,6 @@
 """People of two clinics with API clients, and one of everything in the first clinic."""
 
+import hashlib
 from dataclasses import dataclass
 from io import BytesIO
 from types import SimpleNamespace
@@ -108,13 +109,14 @@ def nobody(db) -> Client:
     return Client()
 
 
-def _jpeg() -> bytes:
-    stream = BytesIO()
-    Image.new("L", (40, 50), 90).save(stream, "JPEG")
-    return stream.getvalue()
+def _picture(file_format: str) -> bytes:
+    buffer = BytesIO()
+    Image.new("L", (400, 500)).save(buffer, file_format)
+    return buffer.getvalue()
 
 
-JPEG = _jpeg()
+JPEG = _picture("JPEG")
+SERVED = _picture("PNG")
 
 
 def stored(kind: str, content_type: str, data: bytes = JPEG) -> str:
@@ -127,7 +129,8 @@ def world_of(clinic, author) -> SimpleNamespace:
     study = StudyFactory(patient=patient)
     image = StudyImageFactory(
         study=study,
-        served_key=stored("served", "image/png", b"served"),
+        served_key=stored("served", "image/png", SERVED),
+        served_sha256=hashlib.sha256(SERVED).hexdigest(),
         rendition_keys=[stored("renditions", "image/jpeg") for _ in range(2)],
         thumbnail_key=stored("thumbnails", "image/jpeg"),
         frame_count=2,

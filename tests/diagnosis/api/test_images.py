@@ -6,7 +6,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from accounts.models import AuditEvent
 from diagnosis.models import Analysis, StudyImage
 from ml.data.synthetic import synthetic_radiograph, to_dicom, to_png
-from tests.diagnosis.api.conftest import API, JPEG
+from tests.diagnosis.api.conftest import API, JPEG, SERVED
 from tests.factories import StudyFactory
 
 pytestmark = pytest.mark.django_db
@@ -115,7 +115,7 @@ def test_dicom_is_taken_and_named_by_its_content(technician, world):
 @pytest.mark.parametrize(
     ("part", "content_type", "content"),
     [
-        ("file", "image/png", b"served"),
+        ("file", "image/png", SERVED),
         ("rendition", "image/jpeg", JPEG),
         ("rendition/?frame=1", "image/jpeg", JPEG),
         ("thumbnail", "image/jpeg", JPEG),
