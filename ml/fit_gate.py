@@ -16,7 +16,8 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing import Pool
+from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,8 @@ class Table:
 def look_at(model: Path, recipes: Sequence[Recipe], *, workers: int) -> Table:
     """Make the pictures and run the network over them, in so many processes."""
     rows = []
-    with Pool(workers, _start, (model,)) as pool:
+    # Not forked: a copy of a process whose inference threads hold a lock waits for ever.
+    with get_context("spawn").Pool(workers, _start, (model,)) as pool:
         for row in pool.imap(_look, recipes, chunksize=8):
             rows.append(row)
             if len(rows) % 250 == 0:
@@ -181,6 +183,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes")
     parser.add_argument("--scale", type=float, default=1.0, help="less than 1: fewer pictures")
     arguments = parser.parse_args(argv)
+    if find_spec("sklearn") is None:  # said now, not after ten minutes of looking at pictures
+        parser.error("scikit-learn is missing: install requirements-train.txt")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parts = read_split(arguments.split)
     samples = read_samples(arguments.data)

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from multiprocessing import Pool
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +172,8 @@ def measured(model: Path, cases: Sequence[Case], *, workers: int) -> tuple[list[
     """Return one row for each group and source, and the median milliseconds of all checks."""
     rows: dict[tuple[str, str], Row] = {}
     times = []
-    with Pool(workers, _start, (model,)) as pool:
+    # Not forked: a copy of a process whose inference threads hold a lock waits for ever.
+    with get_context("spawn").Pool(workers, _start, (model,)) as pool:
         answers = pool.imap(_answer, [recipe for _, recipe in cases], chunksize=8)
         for (group, _), (picture, prediction) in zip(cases, answers, strict=True):
             kind, source = picture.kind, picture.source
