@@ -173,7 +173,8 @@ def _hl7_sender(name: str, admin: User) -> None:
 def _alert_people(clinic: Clinic) -> None:
     """Let the demo's doctor be told of critical results, and its administrator next."""
     doctor, admin = (
-        Membership.objects.get(clinic=clinic, roles=[role]).user
+        # The first of two doctors: the other is the second reader.
+        Membership.objects.filter(clinic=clinic, roles=[role]).earliest("created_at", "id").user
         for role in (Role.DOCTOR, Role.CLINIC_ADMIN)
     )
     with clinic_scope(clinic.pk):
