@@ -91,6 +91,7 @@ def test_findings_are_decided_without_leaving_the_page(live_server, chromium: Br
     picture(page, f"findings-{screen}-3")
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
 
+    page.wait_for_function("window.told['fs:findings-changed'].at(-1).findings.length === 3")
     newest = page.evaluate("window.told['fs:findings-changed'].at(-1)")
     states = [(each["source"], each["state"]) for each in newest["findings"]]
     assert states == [("ai", "accepted"), ("ai", "rejected"), ("doctor", "added")]

@@ -49,7 +49,15 @@ def test_database(worker: str) -> Iterator[None]:
     finally:
         _close_all()
         _point_to(original)
+        # A browser test that failed can leave a thread of the live server behind, still connected.
+        end_sessions = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = %s AND usename = current_user"
+        )
+        with connections["default"].cursor() as cursor:
+            cursor.execute(end_sessions, [name])
         with _maintenance(original) as cursor:
+            cursor.execute(end_sessions, [name])
             cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
 
 
