@@ -74,6 +74,10 @@ openapi: .venv/installed-dev ## Write docs/openapi.yaml
 	DJANGO_SETTINGS_MODULE=fracture_site.settings.test $(BIN)/python manage.py spectacular \
 		--fail-on-warn --validate --file docs/openapi.yaml
 
+.PHONY: icons
+icons: .venv/installed-dev ## Draw the app's icons from static/img/logo.svg
+	$(BIN)/python -m tests.support.icons
+
 .PHONY: viewer
 viewer: frontend/node_modules/.package-lock.json ## Build the image viewer into static/viewer (needs Node 20)
 	@cd frontend && npm run --silent build

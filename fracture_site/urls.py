@@ -8,6 +8,7 @@ from django.views.generic import RedirectView
 
 from accounts.web.smart import configuration
 from diagnosis.api.fhir.views import CapabilityView
+from fracture_site import pwa
 from fracture_site.health import healthz, readyz
 
 # The admin has no door of its own: its sign-in, sign-out and password pages are everybody's.
@@ -19,6 +20,9 @@ admin.site.index_title = "Site operations"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("manifest.webmanifest", pwa.manifest, name="manifest"),
+    path("service-worker.js", pwa.service_worker, name="service-worker"),
+    path("offline/", pwa.offline, name="offline"),
     path("i18n/", include("django.conf.urls.i18n")),
     path("accounts/", include("allauth.urls")),
     path("admin/logout/", logout),

@@ -34,6 +34,9 @@ PUBLIC = {
     "report-verify",
     "fhir-metadata",
     "smart-configuration",
+    "manifest",
+    "service-worker",
+    "offline",
 }
 # Signed in is enough: a person's own account, and the site's administration for staff.
 OWN_ACCOUNT = re.compile(r"^/(accounts|admin)/")

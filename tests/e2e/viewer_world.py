@@ -102,7 +102,8 @@ class Desk:
     """A signed-in browser page on a study; its console must stay empty."""
 
     def __init__(self, browser: Browser, base: str, world: World, **screen: Any) -> None:
-        options = {"viewport": {"width": 1280, "height": 860}, **screen}
+        # A service worker would hide requests from the tests that hold or refuse them.
+        options = {"viewport": {"width": 1280, "height": 860}, "service_workers": "block", **screen}
         self.context = browser.new_context(**options)
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(60_000)
