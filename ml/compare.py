@@ -1,8 +1,9 @@
 """Train the named architectures alike and compare them: ``python -m ml.compare --data DIR``.
 
-Each is trained by ``ml.train_classifier`` in a process of its own on the same split, pictures,
-epochs and seed. The table has the AUROC of the test part with a 95 % interval by bootstrap over
-blocks, as ``comparison.json`` and ``comparison.md``. Training needs ``requirements-train.txt``.
+Each is trained by ``ml.train`` in a process of its own on the same split, pictures, epochs and
+seed; the detector also learns from the boxes. The table has the AUROC of the test part with a 95 %
+interval by bootstrap over blocks, as ``comparison.json`` and ``comparison.md``. Training needs
+``requirements-train.txt``.
 """
 
 import argparse
@@ -21,6 +22,8 @@ from ml.metrics import Estimate
 
 logger = logging.getLogger("ml.compare")
 AVAILABLE = "available"
+DETECTOR = "detector"
+NAMES = (*ARCHITECTURES, DETECTOR)
 RunTraining = Callable[[Sequence[str]], int]
 
 
@@ -76,7 +79,7 @@ def _train_one(
             [
                 *("--architecture", architecture, "--weights", weights),
                 *("--out", str(folder)),
-                *options,
+                *(detector_options(options) if architecture == DETECTOR else options),
                 *resume,
             ]
         )
@@ -88,6 +91,23 @@ def _train_one(
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     test = [a for a in read_answers(folder / "predictions.csv") if a.part == "test"]
     return Row(architecture, weights, "", result, figures(test, draws=arguments.draws))
+
+
+def detector_options(options: Sequence[str]) -> list[str]:
+    """Translate the options of a classifier's training into those of the detector's."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--head")  # the detector has all heads
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--steps-per-epoch", type=int, default=0)
+    parser.add_argument("--dry-run", action="store_true")
+    own, shared = parser.parse_known_args(options)
+    if own.dry_run:
+        length = ["--dry-run"]
+    elif own.steps_per_epoch:
+        length = ["--steps", str(own.epochs * own.steps_per_epoch)]
+    else:
+        length = ["--epochs", str(own.epochs)]
+    return [*shared, *length, "--minutes", "100000", "--validate-every", "0", "--answers"]
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
@@ -112,9 +132,11 @@ def as_markdown(rows: Sequence[Row]) -> str:
 
 
 def _budget(rows: Sequence[Row]) -> list[str]:
-    result = next((row.result for row in rows if row.result is not None), None)
+    # The detector's own result has no such settings; it was given the same.
+    results = [row.result for row in rows if row.result and row.architecture != DETECTOR]
+    result = results[0] if results else None
     if result is None:
-        return ["No architecture could be trained."]
+        return ["No classifier was trained."]
     settings, pictures = result["settings"], result["pictures"]
     lines = [
         (
@@ -136,7 +158,7 @@ def _interval(figure: Estimate) -> str:
 
 def run_as_process(options: Sequence[str]) -> int:
     """Train in a process of its own, which gives all memory back; return its exit code."""
-    command = [sys.executable, "-m", "ml.train_classifier", *options]
+    command = [sys.executable, "-m", "ml.train", *options]
     return subprocess.run(command, check=False).returncode  # noqa: S603 - our own module
 
 
@@ -148,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
         "--image-size, --steps-per-epoch, --limit, --seed, --dry-run …) is passed on to it.",
         allow_abbrev=False,
     )
-    parser.add_argument("--architectures", nargs="+", choices=ARCHITECTURES, default=ARCHITECTURES)
+    parser.add_argument("--architectures", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--head", choices=HEADS, default="binary")
     parser.add_argument("--out", type=Path, default=Path("var/train/comparison"))
     parser.add_argument(

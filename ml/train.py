@@ -98,6 +98,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    parser.add_argument(
+        "--answers",
+        action="store_true",
+        help="at the end ask about the validation and test parts: predictions.csv, result.json",
+    )
     parser.add_argument("--dry-run", action="store_true", help="three steps, to see that it works")
     arguments = parser.parse_args(argv)
     if arguments.dry_run:
@@ -118,7 +123,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(EXIT_WEIGHTS_UNAVAILABLE)
     except ValueError as error:
         parser.error(str(error))
-    Run(arguments, config).train()
+    run = Run(arguments, config)
+    run.train()
+    if arguments.answers:
+        run.answer()
 
 
 def _short_options(arguments: argparse.Namespace) -> list[str]:

@@ -14,7 +14,10 @@ import tensorflow as tf
 
 from ml.architectures.classifiers import load_backbone
 from ml.architectures.detector import build_detector
+from ml.calibration import sigmoid
 from ml.classification import IMAGENET, NO_WEIGHTS, WeightsUnavailableError, local_imagenet_weights
+from ml.classification_report import Answer, write_answers
+from ml.classification_report import figures as test_figures
 from ml.data.augmentation import Habits
 from ml.data.batches import BatchPlan, batches
 from ml.data.cache import PictureCache
@@ -80,7 +83,10 @@ class Run:
             if parts.get(sample.image_id) == "train" and Path(sample.image_id).stem not in doubtful
         ]
         self.training = share_of(self.training, config["data"].get("share", 1.0))
-        self.validation = [s for s in samples if parts.get(s.image_id) == "validation"]
+        self.held_back = {
+            part: [s for s in samples if parts.get(s.image_id) == part]
+            for part in ("validation", "test")
+        }
         cache = PictureCache(arguments.cache, samples)
         options = dict(config["model"])
         self.model = build_detector(backbone_weights=arguments.weights, **options)
@@ -112,6 +118,7 @@ class Run:
         self.rounds_without_gain = 0
         self.step_count = 0
         self.round = 0
+        self.seconds = 0.0
         self.progress = 0.0
         self.best = 0.0
         if arguments.resume:
@@ -150,6 +157,31 @@ class Run:
                 if arguments.patience and self.rounds_without_gain >= arguments.patience:
                     logger.info("no better AUROC in %d rounds: stopped", arguments.patience)
                     break
+        self.seconds = time.monotonic() - started
+
+    def answer(self) -> None:
+        """Write what the averaged network says about the pictures it did not learn from.
+
+        The files are those of the classifiers' training: ``predictions.csv``, ``result.json``.
+        """
+        crop = self.config["data"].get("crop_to_limb", True)
+        answers = [
+            Answer.of(found.sample, part, float(sigmoid(found.logit)))
+            for part, samples in self.held_back.items()
+            for found in score(self.shadow, samples, crop_to_limb=crop)
+        ]
+        write_answers(answers, self.folder / "predictions.csv")
+        test = test_figures([answer for answer in answers if answer.part == "test"])
+        size = self.config["data"]["batch_size"]
+        result = {
+            "architecture": "detector",
+            "parameters": self.model.count_params(),
+            "epochs_run": round(self.step_count * size / len(self.training), 2),
+            "seconds": round(self.seconds, 1),
+            "dry_run": self.arguments.dry_run,
+            "test": {name: figure.as_json() for name, figure in test.items()},
+        }
+        (self.folder / "result.json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
 
     def _log(self, sums: Mapping[str, float], count: int, seconds: float) -> None:
         line: dict[str, Any] = {
@@ -183,7 +215,7 @@ class Run:
         if every == 0 or self.round % every:
             return
         crop = self.config["data"].get("crop_to_limb", True)
-        figures = summary(list(score(self.shadow, self.validation, crop_to_limb=crop)))
+        figures = summary(list(score(self.shadow, self.held_back["validation"], crop_to_limb=crop)))
         self._write_line({"step": self.step_count, "validation": figures})
         self._draw({f"validation/{name}": value for name, value in figures.items()})
         self.rounds_without_gain += 1
