@@ -20,6 +20,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
+from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import audit_record
@@ -193,7 +194,8 @@ class UserAdmin(OperationsAdmin):
                 target=user,
                 removed=removed,
             )
-            get_adapter().send_notification_mail("accounts/email/second_factors_removed", user)
+            with translation.override(user.language or translation.get_language()):
+                get_adapter().send_notification_mail("accounts/email/second_factors_removed", user)
 
 
 @admin.register(Membership)

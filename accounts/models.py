@@ -23,6 +23,8 @@ class Clinic(UUIDModel):
     name = models.CharField(_("name"), max_length=200)
     address = models.TextField(_("address"), blank=True)
     time_zone = models.CharField(_("time zone"), max_length=60, default="UTC")
+    # Of reports, and of messages to members who chose none.
+    language = models.CharField(_("language"), max_length=10, default="en")
     intended_use = models.CharField(
         _("intended use"),
         max_length=20,
@@ -84,6 +86,8 @@ class User(UUIDModel, AbstractBaseUser, PermissionsMixin):
     email = models.EmailField(_("e-mail address"), unique=True)
     full_name = models.CharField(_("full name"), max_length=150, blank=True)
     title = models.CharField(_("title"), max_length=60, blank=True)
+    # Empty: as the browser asks, and in e-mails as the clinic.
+    language = models.CharField(_("language"), max_length=10, blank=True)
     is_staff = models.BooleanField(_("site administrator"), default=False)
     is_active = models.BooleanField(_("active"), default=True)
     date_joined = models.DateTimeField(auto_now_add=True)

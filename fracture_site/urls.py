@@ -23,7 +23,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("manifest.webmanifest", pwa.manifest, name="manifest"),
     path("service-worker.js", pwa.service_worker, name="service-worker"),
     path("offline/", pwa.offline, name="offline"),
-    path("i18n/", include("django.conf.urls.i18n")),
     path("accounts/", include("allauth.urls")),
     path("admin/logout/", logout),
     path("admin/password_change/", RedirectView.as_view(pattern_name="account_change_password")),

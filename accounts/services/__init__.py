@@ -7,6 +7,7 @@ from accounts.services.invitations import (
     invitation_create,
     invitation_revoke,
 )
+from accounts.services.languages import language_choose
 from accounts.services.members import (
     BREAK_GLASS_MAX_HOURS,
     BreakGlassReason,
@@ -36,6 +37,7 @@ __all__ = [
     "invitation_accept",
     "invitation_create",
     "invitation_revoke",
+    "language_choose",
     "member_break_glass",
     "member_deactivate",
     "member_grant",

@@ -5,6 +5,7 @@ from uuid import UUID
 from zoneinfo import available_timezones
 
 from allauth.account.internal.flows.reauthentication import STATE_SESSION_KEY
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404, HttpRequest
@@ -52,6 +53,7 @@ def clinic_update(
     name: str | None = None,
     address: str | None = None,
     time_zone: str | None = None,
+    language: str | None = None,
     read_first: bool | None = None,
     second_reader: str | None = None,
 ) -> Clinic:
@@ -62,13 +64,14 @@ def clinic_update(
 
     Raises:
         ActionDeniedError: ``actor`` does not manage this clinic's settings.
-        DomainError: ``time_zone_unknown``.
+        DomainError: ``time_zone_unknown``, ``language_unknown``.
     """
     require(user=actor, action=Action.CLINIC_SETTINGS, clinic_id=clinic.pk)
     wanted: dict[str, Any] = {
         "name": name.strip() if name is not None else None,
         "address": address,
         "time_zone": time_zone,
+        "language": language,
         "read_first": read_first,
         "second_reader": second_reader,
     }
@@ -76,6 +79,8 @@ def clinic_update(
     changed = [f for f, v in wanted.items() if v is not None and v != getattr(clinic, f)]
     if "time_zone" in changed and time_zone not in available_timezones():
         raise DomainError("time_zone_unknown", fields={"time_zone": _("Unknown time zone.")})
+    if "language" in changed and language not in dict(settings.LANGUAGES):
+        raise DomainError("language_unknown", fields={"language": _("Unknown language.")})
     for field in changed:
         setattr(clinic, field, wanted[field])
     if changed:

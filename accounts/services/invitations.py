@@ -11,7 +11,7 @@ from django.core.mail import send_mail
 from django.db import transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import audit_record
@@ -175,11 +175,13 @@ def _send(invitation: Invitation, secret: str) -> None:
         "link": settings.BASE_URL.rstrip("/") + path,
         "days": LIFETIME.days,
     }
-    subject = render_to_string("accounts/email/invitation_subject.txt", context)
+    with translation.override(invitation.clinic.language):
+        subject = render_to_string("accounts/email/invitation_subject.txt", context)
+        message = render_to_string("accounts/email/invitation_message.txt", context)
     try:
         send_mail(
             subject=" ".join(subject.split()),
-            message=render_to_string("accounts/email/invitation_message.txt", context),
+            message=message,
             from_email=None,
             recipient_list=[invitation.email],
         )

@@ -6,6 +6,7 @@ from zoneinfo import available_timezones
 
 from allauth.core import context
 from django import forms
+from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -98,6 +99,13 @@ class ClinicForm(forms.Form):
     )
     time_zone = forms.ChoiceField(
         label=_("Time zone"), choices=[(zone, zone) for zone in sorted(available_timezones())]
+    )
+    language = forms.ChoiceField(
+        label=_("Language"),
+        choices=settings.LANGUAGES,
+        help_text=_(
+            "Reports are drafted and printed in it. Everybody chooses their own for the pages."
+        ),
     )
     read_first = forms.BooleanField(
         label=_("Everybody reads before the AI"),

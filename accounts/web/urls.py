@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from accounts.web import clinics, invitations, members, smart, tokens
+from accounts.web import clinics, invitations, languages, members, smart, tokens
 
 app_name = "accounts"
 urlpatterns: list[URLPattern] = [
@@ -20,6 +20,7 @@ urlpatterns: list[URLPattern] = [
     ),
     path("invitation/", invitations.invitation_accept, name="invitation-accept"),
     path("invitation/<str:secret>/", invitations.invitation_open, name="invitation-open"),
+    path("language/", languages.language_set, name="language-set"),
     path("oauth/authorize", smart.authorize, name="smart-authorize"),
     path("oauth/token", smart.token, name="smart-token"),
     path("tokens/", tokens.tokens, name="tokens"),

@@ -25,13 +25,13 @@ _VERDICTS = ("definite", "suspicion", "negative", "cannot_assess")
 def _date(value: date | datetime | None) -> str:
     if value is None:
         return ""
-    return clean_line(formats.date_format(value, "j F Y"))
+    return clean_line(formats.date_format(value, "DATE_FORMAT"))
 
 
 def _date_time(value: datetime) -> str:
     offset = value.strftime("%z")
     zone = f"UTC{offset[:3]}:{offset[3:5]}" if offset else ""
-    return clean_line(f"{formats.date_format(value, 'j F Y, H:i')} {zone}")
+    return clean_line(f"{formats.date_format(value, 'DATETIME_FORMAT')} {zone}")
 
 
 def _field(label: str, value: str) -> dict[str, str]:

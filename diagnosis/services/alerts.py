@@ -18,8 +18,10 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import translation
 
 from accounts.audit import audit_record
+from accounts.languages import mail_language
 from accounts.models import Membership, User, membership_in_force
 from accounts.policy import Action, require
 from accounts.tenancy import clinic_scope
@@ -170,8 +172,9 @@ def _send(recipient: AlertRecipient) -> bool:
     clinic, user = recipient.clinic, recipient.user
     link = settings.BASE_URL.rstrip("/") + reverse("diagnosis:alert-list")
     context = {"clinic": clinic, "link": link}
-    subject = render_to_string("diagnosis/email/alert_subject.txt", context)
-    message = render_to_string("diagnosis/email/alert_message.txt", context)
+    with translation.override(mail_language(user=user, clinic=clinic)):
+        subject = render_to_string("diagnosis/email/alert_subject.txt", context)
+        message = render_to_string("diagnosis/email/alert_message.txt", context)
     try:
         send_mail(" ".join(subject.split()), message, None, [user.email])
     except (SMTPException, OSError) as error:

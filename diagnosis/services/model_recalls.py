@@ -13,10 +13,11 @@ from django.conf import settings
 from django.core.mail import send_mail
 from django.db import transaction
 from django.template.loader import render_to_string
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import audit_record
+from accounts.languages import mail_language
 from accounts.models import Clinic, Membership, Role, User, membership_in_force
 from accounts.tenancy import clinic_scope
 from diagnosis.models import (
@@ -168,11 +169,13 @@ def _mail(notice: RecallNotice) -> bool:
         "model": notice.change.model_version,
         "link": settings.BASE_URL.rstrip("/") + "/",
     }
-    subject = render_to_string("diagnosis/email/recall_subject.txt", context)
+    with translation.override(mail_language(user=notice.user, clinic=notice.clinic)):
+        subject = render_to_string("diagnosis/email/recall_subject.txt", context)
+        message = render_to_string("diagnosis/email/recall_message.txt", context)
     try:
         send_mail(
             subject=" ".join(subject.split()),
-            message=render_to_string("diagnosis/email/recall_message.txt", context),
+            message=message,
             from_email=None,
             recipient_list=[notice.user.email],
         )

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.urls import reverse
+from django.utils import translation
 from django.utils.translation import gettext as _
 from PIL import Image
 
@@ -47,11 +48,25 @@ def report_document(
     signer_name: str = "",
     second_signer_name: str = "",
 ) -> ReportDocument:
-    """Return the document of one version; with ``signer_name`` it carries a signature block.
+    """Return the document of one version, in the clinic's language, not the reader's.
+
+    With ``signer_name`` it carries a signature block.
 
     Raises:
         OSError: an image could not be read from storage.
     """
+    with translation.override(study.clinic.language):
+        return _document(version, study, status, at, signer_name, second_signer_name)
+
+
+def _document(
+    version: ReportVersion,
+    study: Study,
+    status: DocumentStatus,
+    at: datetime,
+    signer_name: str,
+    second_signer_name: str,
+) -> ReportDocument:
     clinic = study.clinic
     local = at.astimezone(ZoneInfo(clinic.time_zone)).replace(microsecond=0)
     previous = version.number - 1 or None
@@ -92,6 +107,7 @@ def report_document(
             "The AI result aids and does not replace a clinician. The text above was edited and is "
             "answered for by the person who signs."
         ),
+        language=clinic.language,
     )
 
 

@@ -43,7 +43,10 @@ def description_word(name: str, code: str) -> str:
 
 def _technique(study: Study, image_count: int) -> str:
     part = study.get_body_part_display() if study.body_part else _("the limb")
-    side = f", {study.get_side_display().lower()}" if study.side else ""
+    side = ""
+    if study.side:
+        # Translators: follows the body part, as in "wrist, left".
+        side = _(", %(side)s") % {"side": study.get_side_display().lower()}
     return ngettext(
         "Radiograph of %(part)s%(side)s, %(count)d image.",
         "Radiographs of %(part)s%(side)s, %(count)d images.",
@@ -98,7 +101,10 @@ def fracture_words(found: ReviewedFinding) -> str:
         return ""
     rest = [said[name] for name in ("fracture_type", "displacement", "severity") if name in said]
     if "bone" in said:
-        where = " ".join(said[name] for name in ("laterality", "bone") if name in said)
+        where = said["bone"]
+        if "laterality" in said:
+            # Translators: "left radius"; the order may change, and a word for "side" be added.
+            where = _("%(side)s %(bone)s") % {"side": said["laterality"], "bone": said["bone"]}
         head = _("fracture of the %(where)s") % {"where": where}
     elif "laterality" in said:
         head = _("fracture on the %(side)s") % {"side": said["laterality"]}

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping
 
 from django.db import transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
@@ -215,9 +215,10 @@ def report_preview(*, actor: User, report: Report) -> bytes:
 def _prefilled(actor: User, study: Study) -> dict[str, str]:
     before = Study.objects.filter(patient_id=study.patient_id, created_at__lt=study.created_at)
     earlier = before.order_by("-created_at").values_list("created_at", flat=True).first()
-    return report_prefill(
-        study,
-        found=reviewed_findings_for(study=study, user=actor),
-        image_ids=[str(pk) for pk in study.images.values_list("pk", flat=True)],
-        earlier=localtime(earlier).date() if earlier else None,
-    )
+    with translation.override(study.clinic.language):
+        return report_prefill(
+            study,
+            found=reviewed_findings_for(study=study, user=actor),
+            image_ids=[str(pk) for pk in study.images.values_list("pk", flat=True)],
+            earlier=localtime(earlier).date() if earlier else None,
+        )

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import dj_database_url
 import django_stubs_ext
-from django.utils.translation import gettext_lazy as _
 
 from fracture_site.settings.celery import *
 from fracture_site.settings.env import env_bool, env_int, env_list, env_secret, env_str
@@ -62,6 +61,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.middleware.ApiTokenMiddleware",
     "accounts.middleware.SessionLifetimeMiddleware",
+    "accounts.languages.LanguageMiddleware",
     "accounts.middleware.UploadMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -123,7 +123,11 @@ CACHES = {
 }
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", _("English"))]
+# Each by its own name: who looks for a language may not read the one on the screen.
+LANGUAGES = [("en", "English"), ("es", "Español"), ("fr", "Français"), ("ar", "العربية")]
+LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
 FORMAT_MODULE_PATH = ["fracture_site.formats"]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = env_str("TIME_ZONE", "UTC")

@@ -6,6 +6,7 @@ from fracture_site.settings.env import env_bool, env_int, env_str
 _TLS = env_bool("TLS_ENABLED", default=True)
 SESSION_COOKIE_SECURE = _TLS
 CSRF_COOKIE_SECURE = _TLS
+LANGUAGE_COOKIE_SECURE = _TLS
 # A browser ties a __Host- cookie to this very host over TLS.
 # Cookies know no ports: two sites on one host need names of their own.
 _SUFFIX = env_str("COOKIE_SUFFIX", "")
