@@ -78,6 +78,11 @@ openapi: .venv/installed-dev ## Write docs/openapi.yaml
 icons: .venv/installed-dev ## Draw the app's icons from static/img/logo.svg
 	$(BIN)/python -m tests.support.icons
 
+.PHONY: messages
+messages: .venv/installed-dev ## Bring locale/ up to date with the texts of the sources, check and compile it
+	@command -v xgettext >/dev/null || { echo 'gettext is missing: apt-get install gettext'; exit 1; }
+	@$(BIN)/python -m fracture_site.messages
+
 .PHONY: viewer
 viewer: frontend/node_modules/.package-lock.json ## Build the image viewer into static/viewer (needs Node 20)
 	@cd frontend && npm run --silent build

@@ -249,7 +249,7 @@ def document_payload(document: ReportDocument) -> dict[str, Any]:
         "clinic": {
             "name": clean_line(document.clinic.name),
             "lines": [
-                clean_line(line)
+                {"text": clean_line(line), "dir": direction(line)}
                 for line in (*document.clinic.address_lines, *document.clinic.contact_lines)
                 if line.strip()
             ],

@@ -19,7 +19,7 @@ from tests.factories import PASSWORD, ClinicFactory, MembershipFactory, UserFact
 pytestmark = pytest.mark.django_db
 ADMIN_PAGES = ["clinic-settings", "members", "audit-log"]
 SETTINGS = {"name": "New name", "address": "Street 1", "time_zone": "Europe/Berlin",
-            "second_reader": "never"}  # fmt: skip
+            "language": "fr", "second_reader": "never"}  # fmt: skip
 
 
 def events(clinic_id, **filters) -> list[AuditEvent]:
@@ -57,9 +57,9 @@ class TestSettings:
         client.force_login(admin.user)
         assert client.post(reverse("accounts:clinic-settings"), SETTINGS).status_code == 302
         admin.clinic.refresh_from_db()
-        assert admin.clinic.name == "New name"
+        assert (admin.clinic.name, admin.clinic.language) == ("New name", "fr")
         (event,) = events(admin.clinic_id, action="clinic.update")
-        assert event.details["fields"] == ["name", "address", "time_zone"]
+        assert event.details["fields"] == ["name", "address", "time_zone", "language"]
         client.post(reverse("accounts:clinic-settings"), SETTINGS)
         assert len(events(admin.clinic_id, action="clinic.update")) == 1
 
@@ -86,6 +86,8 @@ class TestSettings:
             for other in (doctor, stranger):
                 with pytest.raises(ActionDeniedError):
                     clinic_update(actor=other.user, clinic=admin.clinic, name="Mine")
+            with pytest.raises(DomainError, match="language_unknown"):
+                clinic_update(actor=admin.user, clinic=admin.clinic, language="tlh")
             with pytest.raises(DomainError, match="time_zone_unknown"):
                 clinic_update(actor=admin.user, clinic=admin.clinic, time_zone="Moon/Crater")
 
