@@ -98,8 +98,16 @@ viewer-check: ## Test the viewer's source and compare its build with the committ
 frontend/node_modules/.package-lock.json: frontend/package-lock.json
 	@cd frontend && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json
 
+.PHONY: security
+security: .venv/installed-dev ## What scanners find in the source, checks of a deployment, list of parts (JSON lines)
+	@$(BIN)/python bench/security.py
+
+.PHONY: bench-audit
+bench-audit: .venv/installed-dev ## How many audit events a second several processes can write (JSON lines)
+	@$(BIN)/python -m fracture_site.embedded run --data var/bench-audit --throwaway -- $(BIN)/python bench/audit.py
+
 .PHONY: ci
-ci: lint types contracts schema viewer-check test ## Everything that must pass before a change is merged
+ci: lint types contracts schema security viewer-check test ## Everything that must pass before a change is merged
 
 .PHONY: lock
 lock: .venv/installed-dev ## Write the exact versions of everything installed

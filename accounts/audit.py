@@ -3,8 +3,10 @@
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.http import HttpRequest
 
+from accounts.audit_chain import event_proof
 from accounts.models import AuditEvent, Membership, User
 from fracture_site.common.models import UUIDModel
 
@@ -27,7 +29,8 @@ def audit_record(
     signed in. ``details`` must be JSON and must hold identifiers and states
     only, never names or image content.
     """
-    return AuditEvent.objects.create(
+    event = AuditEvent(
+        pk=_next_id(),
         actor=actor,
         token_id=getattr(actor, "acting_token_id", None),
         clinic_id=clinic_id,
@@ -38,6 +41,16 @@ def audit_record(
         patient_id=patient_id,
         details=details,
     )
+    event.proof = event_proof(event)
+    event.save(force_insert=True)
+    return event
+
+
+def _next_id() -> int:
+    """Return the id of the next event: its proof covers it, too."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('accounts_auditevent_id_seq')")
+        return int(cursor.fetchone()[0])
 
 
 def audit_denial(*, request: HttpRequest, action: str) -> None:

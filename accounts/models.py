@@ -1,6 +1,6 @@
 """Clinics, people, their roles, API tokens, invitations and the audit trail."""
 
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 from django.contrib.auth.models import (
     AbstractBaseUser,
@@ -14,6 +14,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.audit_event import AuditEvent as AuditEvent
 from fracture_site.common.models import UUIDModel
 
 
@@ -325,52 +326,3 @@ class SmartCode(UUIDModel):
 
     def __str__(self) -> str:
         return str(self.pk)
-
-
-class AuditEvent(models.Model):
-    """One action of a principal; rows are written once and never changed.
-
-    The application role may insert and read only, and triggers refuse updates,
-    deletes and truncation for every role. Holds ids and states only, so that a
-    patient can be erased while the trail stays.
-    """
-
-    class Outcome(models.TextChoices):
-        """Whether the action was carried out."""
-
-        SUCCESS = "success", _("Success")
-        DENIED = "denied", _("Denied")
-        FAILED = "failed", _("Failed")
-
-    at = models.DateTimeField(auto_now_add=True, db_index=True)
-    actor = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
-    token_id = models.UUIDField(null=True)
-    clinic = models.ForeignKey(Clinic, null=True, on_delete=models.PROTECT, related_name="+")
-    action = models.CharField(max_length=60)
-    outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.SUCCESS)
-    target_type = models.CharField(max_length=60, blank=True)
-    target_id = models.UUIDField(null=True)
-    patient_id = models.UUIDField(null=True)
-    details = models.JSONField(default=dict)
-
-    class Meta:
-        verbose_name = _("audit event")
-        verbose_name_plural = _("audit events")
-        indexes = [
-            models.Index(fields=["clinic", "-id"]),
-            models.Index(fields=["target_id"]),
-            models.Index(fields=["clinic", "patient_id"]),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.at:%Y-%m-%d %H:%M} {self.action}"
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Insert only."""
-        if not self._state.adding:
-            raise TypeError("audit events are append-only")
-        super().save(*args, **kwargs)
-
-    def delete(self, *_args: Any, **_kwargs: Any) -> NoReturn:
-        """Never; retention is a database job with its own role."""
-        raise TypeError("audit events are append-only")

@@ -62,7 +62,7 @@ def job_claim_next(model: type[Job]) -> Claim | None:
     values: list[Any] = [token, settings.JOB_LEASE, settings.JOB_MAX_ATTEMPTS]
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT claimed_id, claimed_clinic_id FROM {model._meta.db_table}_claim(%s, %s, %s)",  # noqa: S608
+            f"SELECT claimed_id, claimed_clinic_id FROM {model._meta.db_table}_claim(%s, %s, %s)",  # noqa: S608 - a table of ours
             values,
         )
         row = cursor.fetchone()

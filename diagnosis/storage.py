@@ -38,6 +38,7 @@ KINDS: Final = frozenset(
         "keyimages",
         "reports",
         "models",
+        "anchors",
     }
 )
 _SUFFIXES: Final = {
@@ -72,6 +73,27 @@ def object_put(*, data: bytes, kind: str, content_type: str) -> str:
     content.content_type = content_type  # type: ignore[attr-defined]  # S3 stores it
     with _store_errors():
         return _store().save(key, content)
+
+
+def object_replace(*, key: str, data: bytes) -> None:
+    """Store bytes under a known key, whatever was there before; readers see the old or the new.
+
+    Raises:
+        StorageError: nothing usable was stored.
+    """
+    store = _store()
+    with _store_errors():
+        if isinstance(store, S3Storage):
+            store.bucket.Object(key).put(Body=data, **store.get_object_parameters(key))
+        elif isinstance(store, GoogleCloudStorage):
+            store.bucket.blob(key).upload_from_string(data)
+        else:
+            path = Path(store.path(key))
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            young = path.with_name(f".{uuid4()}")
+            young.touch(mode=0o600)
+            young.write_bytes(data)
+            young.replace(path)
 
 
 def artifact_key(sha256: str) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from uuid import UUID
 
 from celery import shared_task
 from celery.exceptions import SoftTimeLimitExceeded
@@ -24,6 +25,13 @@ from diagnosis.services.analysis_runs import (
     analysis_succeed,
     models_ready,
 )
+from diagnosis.services.audit_anchors import (
+    AnchorsUnreadableError,
+    trail_verify,
+    verification_record,
+)
+from diagnosis.services.backup_folder import BackupBusyError, NotABackupError
+from diagnosis.services.backup_orders import backup_ordered_check, backup_ordered_take
 from diagnosis.services.delivery_runs import (
     deliveries_sweep,
     delivery_claim_next,
@@ -48,6 +56,7 @@ from diagnosis.services.shadow_runs import (
     shadow_run,
 )
 from diagnosis.transport.errors import PeerRefusedError, PeerUnavailableError
+from fracture_site.common.errors import DomainError
 from ml.contracts import ModelArtifactError, UnreadableImageError
 
 logger = logging.getLogger(__name__)
@@ -55,6 +64,7 @@ logger = logging.getLogger(__name__)
 # Housekeeping may take longer than a broker waits for an answer, and a run that is lost costs
 # nothing: it is acknowledged before it starts, and the next one goes on.
 _HOUSEKEEPING = {"acks_late": False, "soft_time_limit": 3600, "time_limit": 3660}
+_LONG = {"acks_late": False, "soft_time_limit": 8 * 3600, "time_limit": 8 * 3600 + 60}
 
 
 @shared_task(name="diagnosis.tasks.run_next_analysis")  # type: ignore[untyped-decorator]
@@ -221,6 +231,35 @@ def verify_objects() -> None:
         logger.exception("objects were not verified", extra={"code": "storage"})
     except SoftTimeLimitExceeded:
         logger.exception("not all objects were verified", extra={"code": "timeout"})
+
+
+@shared_task(name="diagnosis.tasks.verify_audit_trail", **_HOUSEKEEPING)  # type: ignore[untyped-decorator]
+def verify_audit_trail() -> None:
+    """Check the audit trail of all clinics; the service records and logs what is broken."""
+    try:
+        verification_record(trail_verify())
+    except AnchorsUnreadableError:
+        logger.exception("the audit trail was not checked", extra={"code": "storage"})
+
+
+@shared_task(name="diagnosis.tasks.take_backup", **_LONG)  # type: ignore[untyped-decorator]
+def take_backup(actor_id: str = "") -> None:
+    """Back everything up; what went wrong is in the log, and on the page of backups."""
+    try:
+        backup_ordered_take(actor_id=UUID(actor_id) if actor_id else None)
+    except BackupBusyError:
+        logger.info("a backup is being made already")
+    except OSError:
+        logger.exception("the backup is not whole", extra={"code": "storage"})
+
+
+@shared_task(name="diagnosis.tasks.verify_backup", **_LONG)  # type: ignore[untyped-decorator]
+def verify_backup(actor_id: str, name: str) -> None:
+    """Read a backup again."""
+    try:
+        backup_ordered_check(actor_id=UUID(actor_id), name=name)
+    except (DomainError, NotABackupError):
+        logger.warning("there is no such backup to verify")
 
 
 def _log(claim: Claim, code: str, error: Exception) -> None:

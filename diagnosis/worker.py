@@ -1,4 +1,4 @@
-"""The life of a worker process: load the model, register it, sweep from a thread.
+"""The life of a worker process: load the model, register it, sweep and seal from a thread.
 
 The thread lives in the pool's children, which never fork, and not in the parent, which does.
 It makes recovery independent of beat: as long as one worker process lives, jobs that nobody takes
@@ -7,6 +7,7 @@ are found again, whatever happened to the broker.
 
 import logging
 import threading
+import time
 from typing import Any
 
 from celery import current_app
@@ -15,10 +16,12 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
 
+from accounts.audit_chain import chains_seal
 from accounts.checks import refuse_unbound_role
 from diagnosis.inference import ModelArtifactError
 from diagnosis.services.alerts import alerts_sweep
 from diagnosis.services.analysis_runs import analyses_sweep, models_ready
+from diagnosis.services.audit_anchors import anchors_write
 from diagnosis.services.delivery_runs import deliveries_sweep
 from diagnosis.services.model_stages import shipped_sync
 from diagnosis.services.shadow_runs import shadows_sweep
@@ -86,14 +89,21 @@ def _prepare_models() -> None:
 
 def _sweep_for_ever() -> None:
     interval = settings.JOB_SWEEP_INTERVAL.total_seconds()
+    anchored_at = float("-inf")
     while not _stopping.wait(interval):
         try:
             analyses_sweep()
             deliveries_sweep()
             shadows_sweep()
             alerts_sweep()
+            chains_seal()
+            if time.monotonic() - anchored_at >= settings.AUDIT_ANCHOR_INTERVAL_S:
+                anchored_at = time.monotonic()
+                anchors_write()
         except DatabaseError as error:
             logger.warning("no sweep", extra={"code": type(error).__name__})
+        except OSError:
+            logger.exception("heads of the audit trail were not kept", extra={"code": "storage"})
         except Exception:
             logger.exception("a sweep failed")
         finally:

@@ -30,6 +30,7 @@ GROUPS: Final = {
     "clinic.": _("Clinic"),
     "model.": _("Models"),
     "audit.": _("Audit log"),
+    "backup.": _("Backups"),
     "admin.": _("Site administration"),
 }
 ACTIONS: Final = {
@@ -148,6 +149,12 @@ ACTIONS: Final = {
     "clinic.settings": _("Settings of the clinic"),
     "model.register": _("Model registered"),
     "audit.view": _("Audit log read"),
+    "backup.order": _("Backup asked for"),
+    "backup.take": _("Backup made"),
+    "backup.check_order": _("Check of a backup asked for"),
+    "backup.verify": _("Backup checked"),
+    "backup.restore": _("Site restored from a backup"),
+    "audit.verify": _("Audit log checked"),
     "object.damaged": _("Stored file found damaged"),
 }
 

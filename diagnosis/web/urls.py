@@ -5,6 +5,7 @@ from django.urls import path
 from diagnosis.web import (
     alerts,
     annotations,
+    backups,
     deliveries,
     devices,
     discrepancies,
@@ -108,6 +109,9 @@ urlpatterns = [
     path("reports/<uuid:pk>/amend/", reports.report_amend_action, name="report-amend"),
     path("reports/<uuid:pk>/pdf/", reports.report_pdf_file, name="report-pdf"),
     path("reports/<uuid:pk>/preview/", reports.report_preview_file, name="report-preview"),
+    path("site/backups/", backups.backups_page, name="backups"),
+    path("site/backups/take/", backups.backup_take_action, name="backup-take"),
+    path("site/backups/check/", backups.backup_check_action, name="backup-check"),
     path("models/", models.model_list_page, name="model-list"),
     path("models/rollback/", models.model_rollback_action, name="model-rollback"),
     path("models/training/", models.training_consent_action, name="training-consent"),

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 
-def make_server(port: int, file: Path, *, host: str = "0.0.0.0") -> ThreadingHTTPServer:  # noqa: S104
+def make_server(port: int, file: Path, *, host: str = "0.0.0.0") -> ThreadingHTTPServer:  # noqa: S104 - LAN
     """Return a server that answers ``/<file name>`` with the file and everything else with 404."""
     content = file.read_bytes()
 

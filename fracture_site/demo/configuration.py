@@ -37,7 +37,7 @@ class Options:
     @property
     def bind_address(self) -> str:
         """Other machines are let in only when the connection is encrypted."""
-        return "0.0.0.0" if self.tls else "127.0.0.1"  # noqa: S104
+        return "0.0.0.0" if self.tls else "127.0.0.1"  # noqa: S104 - asked for
 
     @property
     def base_url(self) -> str:
@@ -95,6 +95,7 @@ def demo_environment(
         "COOKIE_SUFFIX": f"-{options.port}",
         "PRIVATE_MEDIA_ROOT": str(options.data / "media"),
         "ML_CACHE_DIR": str(options.data / "models"),
+        "BACKUP_ROOT": str(options.data / "backups"),
         "STATIC_ROOT": str(options.data / "static"),
         "EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend",
         "EMAIL_FILE_PATH": str(options.data / "mail"),

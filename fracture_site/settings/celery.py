@@ -94,4 +94,14 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour="2", minute="23"),
         "options": {"expires": 6 * 3600},
     },
+    "back-up": {
+        "task": "diagnosis.tasks.take_backup",
+        "schedule": crontab(hour="0", minute="23"),
+        "options": {"expires": 6 * 3600},
+    },
+    "verify-audit-trail": {
+        "task": "diagnosis.tasks.verify_audit_trail",
+        "schedule": crontab(hour="3", minute="23"),
+        "options": {"expires": 6 * 3600},
+    },
 }

@@ -13,6 +13,16 @@ PRIVATE_MEDIA_ROOT = Path(
     env_str("PRIVATE_MEDIA_ROOT", str(Path(__file__).resolve().parents[2] / "var" / "media"))
 )
 
+# The heads of the audit chains go to the object store and the log; and, as JSON lines, to this
+# file: best on a share of another machine that only takes more. Empty: no file.
+AUDIT_ANCHOR_FILE = env_str("AUDIT_ANCHOR_FILE", "")
+AUDIT_ANCHOR_INTERVAL_S = env_int("AUDIT_ANCHOR_INTERVAL_S", default=60, minimum=1)
+
+# Where `manage.py backup` and the page of backups write: a disk of its own, shared by web and
+# worker hosts. Empty: no backups from here (docs/runbooks/backup-and-restore.md).
+BACKUP_ROOT = env_str("BACKUP_ROOT", "")
+BACKUP_KEEP = env_int("BACKUP_KEEP", default=14, minimum=1)
+
 
 def _clinical_storage() -> dict[str, Any]:
     """Return Django's STORAGES entry for clinical objects."""

@@ -261,5 +261,5 @@ def _spread(files: list[Path], count: int) -> list[Path]:
 def _draw(folder: Path, count: int) -> Path:
     """Draw synthetic radiographs in a process of their own, as ``ml`` stays out of Django."""
     command = [sys.executable, "-m", "ml.data.synthetic", "--out", str(folder)]
-    subprocess.run([*command, "--count", str(count)], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    subprocess.run([*command, "--count", str(count)], check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - ours
     return folder
