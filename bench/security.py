@@ -98,7 +98,7 @@ def detect_secrets() -> dict[str, Any]:
     """Words that look like secrets in any tracked file."""
     tracked = run("git", "ls-files").stdout.splitlines()
     searched = [name for name in tracked if not matches(name, NOT_SEARCHED)]
-    done = run(BIN / "detect-secrets", "scan", *searched)
+    done = run(BIN / "detect-secrets", "scan", "--no-verify", *searched)
     places, accepted = [], 0
     for name, entries in json.loads(done.stdout)["results"].items():
         for entry in entries:

@@ -52,7 +52,7 @@ def seal_what_is_there(apps, schema_editor):
 
 class Migration(migrations.Migration):
 
-    dependencies = [("accounts", "0005_reading_rules")]
+    dependencies = [("accounts", "0006_languages")]
 
     operations = [
         migrations.AlterField(
