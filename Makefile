@@ -83,6 +83,10 @@ messages: .venv/installed-dev ## Bring locale/ up to date with the texts of the 
 	@command -v xgettext >/dev/null || { echo 'gettext is missing: apt-get install gettext'; exit 1; }
 	@$(BIN)/python -m fracture_site.messages
 
+.PHONY: lighthouse
+lighthouse: .venv/installed-dev ## Measure a running demo (DATA, PORT) with Lighthouse as a phone (needs Node 20)
+	@$(BIN)/python bench/lighthouse.py --data "$(DATA)" --port "$(PORT)"
+
 .PHONY: viewer
 viewer: frontend/node_modules/.package-lock.json ## Build the image viewer into static/viewer (needs Node 20)
 	@cd frontend && npm run --silent build

@@ -95,6 +95,11 @@ def save(language: str, extracted: Path) -> None:
         "Plural-Forms": entries.metadata["Plural-Forms"],
     }
     entries.metadata_is_fuzzy = []
+    for entry in entries.fuzzy_entries():  # gettext's guess from a similar text is no translation
+        entry.flags.remove("fuzzy")
+        entry.msgstr = ""
+        entry.msgstr_plural = dict.fromkeys(entry.msgstr_plural, "")
+        entry.previous_msgid = entry.previous_msgid_plural = entry.previous_msgctxt = None
     target = LOCALE / language / "LC_MESSAGES"
     entries.save(str(target / "django.po"))
     entries.save_as_mofile(str(target / "django.mo"))
