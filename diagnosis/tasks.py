@@ -55,6 +55,7 @@ from diagnosis.services.shadow_runs import (
     shadow_retry,
     shadow_run,
 )
+from diagnosis.services.study_lateness import lateness_sweep
 from diagnosis.transport.errors import PeerRefusedError, PeerUnavailableError
 from fracture_site.common.errors import DomainError
 from ml.contracts import ModelArtifactError, UnreadableImageError
@@ -205,6 +206,12 @@ def sweep_jobs() -> None:
     analyses_sweep()
     deliveries_sweep()
     alerts_sweep()
+
+
+@shared_task(name="diagnosis.tasks.mark_late_studies")  # type: ignore[untyped-decorator]
+def mark_late_studies() -> int:
+    """Raise what waits beyond its clinic's target."""
+    return lateness_sweep()
 
 
 @shared_task(name="diagnosis.tasks.expire_idempotency", **_HOUSEKEEPING)  # type: ignore[untyped-decorator]

@@ -112,6 +112,16 @@ class AiResult:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlyAnswer:
+    """A preliminary answer that the report replaces. ``answer`` is a word of the language."""
+
+    given_at: datetime
+    author_name: str
+    answer: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Signature:
     """Who signed, in which role, when (aware, in the clinic's time zone), and who agreed."""
 
@@ -137,6 +147,7 @@ class ReportDocument:
         created_at: time printed on drafts and put into the PDF; when signed, that time.
         previous_version: number of the signed version that this one amends.
         amendment_reason: why it was amended; printed when ``previous_version`` is set.
+        early_answers: preliminary answers, printed as such under what the doctor wrote.
         intended_use: the line in the foot of every page.
         disclaimer: the sentence under the model's result.
         language: language code of labels, dates and numbers.
@@ -153,6 +164,7 @@ class ReportDocument:
     amendment_reason: str = ""
     pictures: tuple[Picture, ...] = ()
     ai_result: AiResult | None = None
+    early_answers: tuple[EarlyAnswer, ...] = ()
     signature: Signature | None = None
     verification: Verification | None = None
     intended_use: str = ""

@@ -27,6 +27,8 @@ def report_digest(document: ReportDocument) -> str:
     content: dict[str, Any] = dataclasses.asdict(document)
     for name in _NOT_SIGNED:
         del content[name]
+    if not content["early_answers"]:  # reports without any keep the number of format 1
+        del content["early_answers"]
     canonical = json.dumps(
         {"format": FORMAT, "content": content},
         default=_plain,

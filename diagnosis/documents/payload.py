@@ -11,6 +11,7 @@ from diagnosis.documents.contracts import (
     AiResult,
     Certainty,
     DocumentStatus,
+    EarlyAnswer,
     PictureBox,
     ReportDocument,
     Signature,
@@ -101,12 +102,26 @@ def _sections(document: ReportDocument) -> list[dict[str, Any]]:
         ("findings", gettext("Findings"), text.findings),
         ("impression", gettext("Impression"), text.impression),
         ("recommendation", gettext("Recommendation"), text.recommendation),
+        (
+            "early",
+            gettext("Preliminary answers before this report, not the report itself"),
+            "\n".join(map(_early_answer, document.early_answers)),
+        ),
     )
     sections = [
         {"key": key, "title": clean_line(title), "paragraphs": paragraphs(value)}
         for key, title, value in named
     ]
     return [section for section in sections if section["paragraphs"]]
+
+
+def _early_answer(early: EarlyAnswer) -> str:
+    words = gettext("%(time)s, %(name)s: %(answer)s") % {
+        "time": _date_time(early.given_at),
+        "name": clean_line(early.author_name),
+        "answer": clean_line(early.answer),
+    }
+    return " · ".join(filter(None, (words, clean_line(early.note))))
 
 
 def _ai_result(result: AiResult, disclaimer: str) -> dict[str, Any]:

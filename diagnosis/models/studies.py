@@ -124,6 +124,8 @@ class Study(ClinicOwnedModel):
     result = models.JSONField(null=True, blank=True)
     result_version = models.CharField(max_length=20, blank=True)
     new_image_after_report = models.BooleanField(default=False)
+    # Waits beyond the clinic's target; services.study_lateness keeps it and the urgency in line.
+    is_late = models.BooleanField(default=False, editable=False)
     # Set on a row whose result was taken off for this reader; see selectors.first_reads.
     ai_hidden = False
 

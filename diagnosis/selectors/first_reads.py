@@ -49,6 +49,7 @@ def hide_ai(*, user: User, studies: Iterable[Study]) -> list[Study]:
         if study.pk in hidden:
             study.verdict, study.region, study.severity = "", "", ""
             study.probability, study.result, study.urgency = None, None, 0.0
+            study.is_late = False  # verdicts have targets, too
             study.ai_hidden = True
     return rows
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from accounts.models import User
 from diagnosis.models import Alert, Patient, Study, StudyImage, StudyShare
 from diagnosis.models.search import search_matches, search_words
+from diagnosis.selectors.first_reads import ai_shown
 
 SIMILAR_NAME: Final = 0.85
 _CANDIDATES: Final = 50
@@ -46,7 +47,9 @@ def study_steps(*, user: User, studies: list[Study]) -> dict[UUID, list[Step]]:
     for (study_id, _person), rows in uploads.items():
         step = Step(rows[0].created_at, "images", _name(rows[0].uploaded_by), len(rows))
         steps[study_id].append(step)
-    alerts = Alert.objects.for_user(user).filter(study__in=ids, acknowledged_at__isnull=False)
+    alerts = Alert.objects.for_user(user).filter(
+        ai_shown(user=user, study="study"), study__in=ids, acknowledged_at__isnull=False
+    )
     for alert in alerts.select_related("acknowledged_by"):
         if alert.acknowledged_at:
             name = _name(alert.acknowledged_by)

@@ -26,6 +26,7 @@ from accounts.models import Membership, User, membership_in_force
 from accounts.policy import Action, require
 from accounts.tenancy import clinic_scope
 from diagnosis.models import Alert, AlertRecipient, ClinicRules, Study, Verdict
+from diagnosis.services.first_reads import require_first_read
 
 logger = logging.getLogger(__name__)
 MAIL_ATTEMPTS: Final = 5
@@ -60,11 +61,16 @@ def alert_consider(study: Study) -> None:
 def alert_acknowledge(*, actor: User, alert: Alert) -> Alert:
     """Record that ``actor`` knows of the result and sees to it; the first answer counts.
 
-    Doctors answer any alert of the clinic, others those that they were told of.
+    Doctors answer any alert of the clinic, others those that they were told of. Who reads before
+    the AI answers for themselves first: until then they know only that the study waits.
+
+    Raises:
+        ConflictError: ``first_read_missing``.
     """
     told = AlertRecipient.objects.filter(alert=alert, user=actor).exists()
     action = Action.STUDY_VIEW if told else Action.STUDY_CLAIM
     require(user=actor, action=action, clinic_id=alert.clinic_id)
+    require_first_read(actor=actor, study=alert.study)
     changed = Alert.objects.filter(pk=alert.pk, acknowledged_at__isnull=True).update(
         acknowledged_at=Now(), acknowledged_by=actor, next_at=None
     )

@@ -17,6 +17,7 @@ from diagnosis.documents.contracts import (
     Certainty,
     ClinicBlock,
     DocumentStatus,
+    EarlyAnswer,
     PatientBlock,
     Picture,
     PictureBox,
@@ -27,6 +28,7 @@ from diagnosis.documents.contracts import (
 )
 from diagnosis.models import (
     FindingReview,
+    PreliminaryRead,
     Report,
     ReportVersion,
     Study,
@@ -94,6 +96,7 @@ def _document(
         amendment_reason=version.reason,
         pictures=_pictures(study),
         ai_result=_ai_result(result),
+        early_answers=_early_answers(study),
         signature=Signature(
             signer_name=signer_name,
             role=str(Role.DOCTOR.label),
@@ -120,6 +123,21 @@ def _intended_use(clinic: Clinic) -> str:
     if clinic.intended_use == "cleared":
         return ""
     return _("Research use only. Not a medical device.")
+
+
+def _early_answers(study: Study) -> tuple[EarlyAnswer, ...]:
+    """Return the preliminary answers, oldest first: whoever acted on one reads that it was one."""
+    zone = ZoneInfo(study.clinic.time_zone)
+    reads = PreliminaryRead.objects.filter(study=study).select_related("author")
+    return tuple(
+        EarlyAnswer(
+            given_at=read.created_at.astimezone(zone).replace(microsecond=0),
+            author_name=read.author.display_name,
+            answer=read.get_answer_display(),
+            note=read.note,
+        )
+        for read in reads.order_by("created_at", "id")
+    )
 
 
 def _pictures(study: Study) -> tuple[Picture, ...]:

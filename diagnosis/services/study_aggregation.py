@@ -51,6 +51,7 @@ class StudyInput:
     side: str
     images: tuple[ImageInput, ...]
     report: ReportInput | None
+    is_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ def study_aggregate(study: StudyInput) -> StudyAggregate:
         probability=worst.probability if worst else None,
         priority=study.priority,
         new_image_after_report=unread,
+        is_late=study.is_late,
     )
     severity = max((image.severity for image in images), key=_severity_rank, default="")
     region = next((image.region for image in with_result if image.region), "")

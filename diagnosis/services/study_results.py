@@ -66,6 +66,7 @@ def _study_input(study: Study) -> StudyInput:
         side=study.side,
         images=tuple(_image_input(image) for image in images),
         report=_report_input(study),
+        is_late=study.is_late,
     )
 
 

@@ -10,6 +10,7 @@ verdict of the AI                      fracture 50, suspicion 30,
 probability                            0 to 9: whole tenths only, so that cases
                                        that are alike are read in order of age
 image that arrived after the report    15
+waits beyond the clinic's target       12
 =====================================  =======================================
 
 A reported study has nothing left to read: 0, unless an image arrived after the report.
@@ -26,7 +27,7 @@ _VERDICT = {
     Verdict.CANNOT_ASSESS: 20.0,
     Verdict.NEGATIVE: 0.0,
 }
-_FAILED, _PENDING, _NEW_IMAGE = 20.0, 10.0, 15.0
+_FAILED, _PENDING, _NEW_IMAGE, _LATE = 20.0, 10.0, 15.0, 12.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Ranking:
     probability: float | None
     priority: int
     new_image_after_report: bool
+    is_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ def urgency_parts(ranking: Ranking) -> list[UrgencyPart]:
         parts.append(UrgencyPart("analysis_pending", _PENDING))
     if ranking.new_image_after_report:
         parts.append(UrgencyPart("new_image_after_report", _NEW_IMAGE))
+    if ranking.is_late:
+        parts.append(UrgencyPart("late", _LATE))
     return parts
 
 
@@ -85,6 +89,7 @@ def study_urgency_parts(study: Study) -> list[UrgencyPart]:
             probability=study.probability,
             priority=study.priority,
             new_image_after_report=study.new_image_after_report,
+            is_late=study.is_late,
         )
     )
 

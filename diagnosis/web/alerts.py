@@ -10,7 +10,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from diagnosis.selectors.alerts import alert_get, alert_list, alerts_open_count
 from diagnosis.services.alerts import alert_acknowledge
-from diagnosis.web.doors import MemberRequest, member_required
+from diagnosis.web.doors import MemberRequest, member_required, tell_and_go
+from fracture_site.common.errors import DomainError
 
 SHOWN = 50
 
@@ -40,7 +41,10 @@ def alert_bell(request: MemberRequest) -> HttpResponse:
 @require_POST
 def alert_acknowledge_action(request: MemberRequest, pk: UUID) -> HttpResponseBase:
     """Answer an alert."""
-    alert = alert_acknowledge(actor=request.user, alert=alert_get(user=request.user, pk=pk))
+    try:
+        alert = alert_acknowledge(actor=request.user, alert=alert_get(user=request.user, pk=pk))
+    except DomainError as error:
+        return tell_and_go(request, error, "diagnosis:alert-list")
     if alert.acknowledged_by == request.user:
         messages.success(request, _("You have acknowledged the result."))
     elif alert.acknowledged_by:

@@ -26,6 +26,7 @@ PARTS = {
     "analysis_failed": _("Analysis failed: nobody has looked"),
     "analysis_pending": _("No AI answer yet"),
     "new_image_after_report": _("New image after the report"),
+    "late": _("Waits longer than the clinic's target"),
 }
 WARNINGS = {
     SIDE_IMAGE: _("The image's side differs from the side that was ordered. Check the patient."),

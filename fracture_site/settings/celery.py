@@ -78,6 +78,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": JOB_SWEEP_INTERVAL,
         "options": {"expires": JOB_SWEEP_INTERVAL.total_seconds() * 4},
     },
+    "mark-late-studies": {
+        "task": "diagnosis.tasks.mark_late_studies",
+        "schedule": 60.0,
+        "options": {"expires": 240},
+    },
     # Housekeeping, each safe to repeat. What no worker takes in time is left to the next run.
     "expire-idempotency": {
         "task": "diagnosis.tasks.expire_idempotency",

@@ -1,5 +1,6 @@
 """Answers that differ: found at the signature, rated, resolved; patients recalled to the end."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,8 @@ from django.utils import timezone
 from accounts.models import AuditEvent
 from accounts.policy import ActionDeniedError
 from accounts.tenancy import clinic_scope
+from diagnosis.documents.contracts import DocumentStatus
+from diagnosis.documents.digest import report_digest
 from diagnosis.models import Analysis, Discrepancy, Finding, PreliminaryRead, RecallTask
 from diagnosis.selectors.discrepancies import discrepancies_for, discrepancy_get
 from diagnosis.selectors.findings import reviewed_finding_get
@@ -21,9 +24,11 @@ from diagnosis.services.discrepancies import (
     recall_contact_add,
 )
 from diagnosis.services.finding_reviews import finding_accept, finding_add, finding_reject
-from diagnosis.services.reports import report_create, report_sign
+from diagnosis.services.report_documents import report_document, report_with_study
+from diagnosis.services.reports import report_create, report_preview, report_sign
 from diagnosis.services.study_results import study_refresh
 from fracture_site.common.errors import ConflictError, RefusedInputError
+from tests.diagnosis.documents.test_report_pdf import printed
 from tests.diagnosis.test_reports import readable_study
 from tests.factories import MembershipFactory
 
@@ -276,3 +281,23 @@ def test_the_list_costs_the_same_queries_however_long(
             )  # fmt: skip
             discrepancy_rate(actor=doctor.user, discrepancy=row, severity="major")
     assert counts[1] - counts[0] <= 1  # the contacts of the first recall
+
+
+def test_the_report_prints_preliminary_answers_as_such(doctor, study):
+    preliminary_read_give(actor=doctor.user, study=study, answer="no", note="First look")
+    report = report_create(actor=doctor.user, study=study)
+    words = printed(report_preview(actor=doctor.user, report=report))
+    assert "Preliminary answers before this report, not the report itself" in words
+    assert doctor.user.display_name in words
+    assert "First look" in words
+    draft = report.versions.get()
+    draft.findings = "Read."
+    draft.save()
+    signed = report_sign(actor=doctor.user, report=report)
+    document = report_document(
+        version=signed, study=report_with_study(report), status=DocumentStatus.FINAL,
+        at=timezone.now(), signer_name="Dr. Example",
+    )  # fmt: skip
+    [early] = document.early_answers
+    assert (early.author_name, early.note) == (doctor.user.display_name, "First look")
+    assert report_digest(document) != report_digest(replace(document, early_answers=()))
