@@ -10,5 +10,5 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the deployment checks."""
-        from accounts import checks  # noqa: F401 - registration by import
+        """Register the deployment checks and what follows from signing out."""
+        from accounts import checks, signals  # noqa: F401 - registration by import

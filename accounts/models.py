@@ -1,5 +1,6 @@
 """Clinics, people, their roles, API tokens, invitations and the audit trail."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import (
@@ -15,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.audit_event import AuditEvent as AuditEvent
+from accounts.smart_models import SmartApp
 from fracture_site.common.models import UUIDModel
 
 
@@ -253,36 +255,12 @@ class Invitation(UUIDModel):
         return [str(Role(role).label) for role in self.roles]
 
 
-class SmartApp(UUIDModel):
-    """A program that members may let read the clinic's FHIR resources (SMART App Launch).
-
-    A public client: it has no secret, and proves by PKCE that it began what it ends. Site
-    administrators register it with the exact addresses that people are sent back to.
-    """
-
-    name = models.CharField(_("name"), max_length=100)
-    redirect_uris = ArrayField(models.CharField(max_length=500), verbose_name=_("addresses"))
-    is_active = models.BooleanField(_("active"), default=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        verbose_name = _("SMART app")
-        verbose_name_plural = _("SMART apps")
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def client_id(self) -> str:
-        """The app's id, in OAuth's words."""
-        return str(self.pk)
-
-
 class ApiToken(UUIDModel):
     """A named key of one membership for other software; only its hash is stored.
 
-    One with ``smart_scopes`` was given to a SMART app: it opens FHIR alone, and there only the
-    types that the scopes name.
+    One with ``smart_scopes`` was given to a SMART ``app``: it opens FHIR alone, and there only the
+    types that the scopes name; those of ``patient/`` for the patient of the launch alone. While
+    ``renewable_until`` lies ahead, the app renews the secret under the same row.
     """
 
     class Scope(models.TextChoices):
@@ -294,7 +272,12 @@ class ApiToken(UUIDModel):
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="tokens")
     name = models.CharField(_("name"), max_length=100)
     scope = models.CharField(_("scope"), max_length=5, choices=Scope.choices, default=Scope.READ)
+    app = models.ForeignKey(
+        SmartApp, null=True, blank=True, editable=False, on_delete=models.CASCADE, related_name="+"
+    )
     smart_scopes = models.CharField(max_length=500, blank=True, editable=False)
+    patient_id = models.UUIDField(null=True, blank=True, editable=False)
+    renewable_until = models.DateTimeField(null=True, blank=True, editable=False)
     token_hash = models.CharField(max_length=64, unique=True)
     prefix = models.CharField(max_length=8)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -305,24 +288,18 @@ class ApiToken(UUIDModel):
     class Meta:
         verbose_name = _("API token")
         verbose_name_plural = _("API tokens")
+        constraints = [
+            models.CheckConstraint(
+                name="token_scopes_iff_app",
+                condition=Q(app__isnull=True, smart_scopes="")
+                | (Q(app__isnull=False, scope="read") & ~Q(smart_scopes="")),
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
 
-
-class SmartCode(UUIDModel):
-    """What an app exchanges for a token, once and within a minute; only its hash is stored."""
-
-    app = models.ForeignKey(SmartApp, on_delete=models.CASCADE, related_name="+")
-    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="+")
-    code_hash = models.CharField(max_length=64, unique=True)
-    redirect_uri = models.CharField(max_length=500)
-    scopes = models.CharField(max_length=500)
-    challenge = models.CharField(max_length=128)
-    created_at = models.DateTimeField(auto_now_add=True)
-    expires_at = models.DateTimeField()
-    used_at = models.DateTimeField(null=True, blank=True)
-    token = models.ForeignKey(ApiToken, null=True, on_delete=models.SET_NULL, related_name="+")
-
-    def __str__(self) -> str:
-        return str(self.pk)
+    @property
+    def ends_at(self) -> datetime | None:
+        """When it works no longer, renewals included; never when ``None``."""
+        return self.renewable_until or self.expires_at

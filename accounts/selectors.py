@@ -14,10 +14,10 @@ from accounts.models import (
     Clinic,
     Invitation,
     Membership,
-    SmartApp,
     User,
     membership_in_force,
 )
+from accounts.smart_models import SmartApp, SmartRefresh
 
 
 def secret_hash(secret: str) -> str:
@@ -27,17 +27,22 @@ def secret_hash(secret: str) -> str:
 
 def token_find(*, secret: str) -> ApiToken | None:
     """Return the live token with this secret, with its membership, user and clinic."""
-    return (
-        ApiToken.objects.select_related("membership__user", "membership__clinic")
-        .filter(
-            Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now()),
-            membership_in_force("membership__"),
-            token_hash=secret_hash(secret),
-            revoked_at__isnull=True,
-            membership__user__is_active=True,
-            membership__clinic__is_active=True,
-        )
-        .first()
+    return _tokens_live().filter(token_hash=secret_hash(secret)).first()
+
+
+def token_live(*, pk: UUID) -> ApiToken | None:
+    """Return the token of this row while it works; for what was opened by it before."""
+    return _tokens_live().filter(pk=pk).first()
+
+
+def _tokens_live() -> QuerySet[ApiToken]:
+    return ApiToken.objects.select_related("membership__user", "membership__clinic").filter(
+        Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now()),
+        Q(app__isnull=True) | Q(app__is_active=True),
+        membership_in_force("membership__"),
+        revoked_at__isnull=True,
+        membership__user__is_active=True,
+        membership__clinic__is_active=True,
     )
 
 
@@ -147,6 +152,29 @@ def _midnight(day: date) -> datetime:
 def smart_app_find(*, pk: str) -> SmartApp | None:
     """Return the app with this ``client_id`` while people may let it in."""
     try:
-        return SmartApp.objects.filter(pk=UUID(pk), is_active=True).first()
+        key = UUID(pk)
     except ValueError:
         return None
+    apps = SmartApp.objects.select_related("membership__user")
+    return apps.filter(pk=key, is_active=True).first()
+
+
+def smart_token_find(*, app: SmartApp, secret: str) -> ApiToken | None:
+    """Return the app's token that this is the secret of, or a refresh secret of, ended or not."""
+    tokens = ApiToken.objects.filter(app=app).select_related("membership__user")
+    digest = secret_hash(secret)
+    renewing = SmartRefresh.objects.filter(secret_hash=digest).values("token")
+    return tokens.filter(Q(token_hash=digest) | Q(pk__in=renewing)).first()
+
+
+def smart_refresh_is_live(*, secret: str) -> bool:
+    """Return whether this is a refresh secret that was not used yet, of a token that may go on."""
+    return SmartRefresh.objects.filter(
+        membership_in_force("token__membership__"),
+        secret_hash=secret_hash(secret),
+        used_at__isnull=True,
+        token__revoked_at__isnull=True,
+        token__renewable_until__gt=timezone.now(),
+        token__membership__user__is_active=True,
+        token__membership__clinic__is_active=True,
+    ).exists()

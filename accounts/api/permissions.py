@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 class ClinicMember(BasePermission):
     """Signed in, with an active membership; unsafe methods need a token of scope write.
 
-    What a member may do is decided by ``accounts.policy`` inside the services.
+    What a member may do is decided by ``accounts.policy`` inside the services. A view that
+    reads whatever the method, such as a search by POST, says so by ``only_reads``.
     Refused changes are audited.
     """
 
-    def has_permission(self, request: Request, view: "APIView") -> bool:  # noqa: ARG002
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         """Return whether the request may reach the view at all."""
         if not isinstance(request.user, User) or not request.user.is_active:
             return False
@@ -28,7 +29,8 @@ class ClinicMember(BasePermission):
             return False
         token = request.auth
         reads_only = isinstance(token, ApiToken) and token.scope != ApiToken.Scope.WRITE
-        if reads_only and request.method not in SAFE_METHODS:
+        safe = request.method in SAFE_METHODS or getattr(view, "only_reads", False)
+        if reads_only and not safe:
             audit_denial(request=request._request, action="token.write")
             return False
         return True

@@ -1,34 +1,41 @@
-"""Apps that members let read FHIR: registering them, allowing one, exchanging its code."""
+"""Apps that read FHIR: registering and stopping them, and a member's word that one may read."""
 
-import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import audit_record
-from accounts.models import ApiToken, Membership, SmartApp, SmartCode, User
-from accounts.policy import Action, allowed_actions, require
+from accounts.models import ApiToken, Membership, User
+from accounts.policy import Action, require
 from accounts.selectors import secret_hash
 from accounts.services.clinics import require_site_admin
+from accounts.smart_models import SmartApp, SmartCode
+from accounts.smart_scopes import scopes_system
+from accounts.smart_statements import keys_checked
 from accounts.tenancy import clinic_scope
 from fracture_site.common.errors import DomainError
 
-TOKEN_SECONDS: Final = 3600
 CODE_LIFE: Final = timedelta(minutes=1)
-_PREFIX: Final = "fs_"
 
 
-def smart_app_create(*, actor: User, name: str, redirect_uris: Sequence[str]) -> SmartApp:
-    """Register an app; its id is the ``client_id``.
+def smart_app_create(
+    *,
+    actor: User,
+    name: str,
+    redirect_uris: Sequence[str],
+    jwks: Mapping[str, Any] | None = None,
+) -> SmartApp:
+    """Register an app of people; its id is the ``client_id``.
 
     Raises:
         PermissionDenied: ``actor`` is no site administrator.
-        DomainError: ``smart_app_invalid``.
+        DomainError: ``smart_app_invalid`` or ``smart_keys_invalid``.
     """
     require_site_admin(actor)
     if not name.strip() or not redirect_uris or not all(map(_is_safe, redirect_uris)):
@@ -36,9 +43,72 @@ def smart_app_create(*, actor: User, name: str, redirect_uris: Sequence[str]) ->
             "smart_app_invalid",
             _("Give a name and https addresses (http for this machine), without a fragment."),
         )
-    app = SmartApp.objects.create(name=name.strip(), redirect_uris=list(redirect_uris))
+    app = SmartApp.objects.create(
+        name=name.strip(),
+        redirect_uris=list(redirect_uris),
+        jwks=None if jwks is None else keys_checked(jwks),
+    )
     audit_record(actor=actor, action="smart_app.create", clinic_id=None, target=app)
     return app
+
+
+def smart_service_create(
+    *,
+    actor: User,
+    name: str,
+    jwks: Mapping[str, Any],
+    membership: Membership,
+    scopes: Sequence[str],
+) -> SmartApp:
+    """Register a backend service that reads in one clinic with a member's rights at most.
+
+    Raises:
+        PermissionDenied: ``actor`` is no site administrator.
+        DomainError: ``smart_app_invalid``, ``smart_scopes_invalid`` or ``smart_keys_invalid``.
+    """
+    require_site_admin(actor)
+    if not name.strip():
+        raise DomainError("smart_app_invalid", _("Give the service a name."))
+    if not scopes_system(scopes):
+        raise DomainError(
+            "smart_scopes_invalid", _("Give scopes such as system/*.rs or system/Patient.rs.")
+        )
+    app = SmartApp.objects.create(
+        name=name.strip(),
+        jwks=keys_checked(jwks),
+        membership=membership,
+        system_scopes=" ".join(dict.fromkeys(scopes)),
+    )
+    _audit(actor, "smart_app.create", app, scopes=list(scopes))
+    return app
+
+
+def smart_app_keys(*, actor: User, app: SmartApp, jwks: Mapping[str, Any]) -> None:
+    """Replace the public keys of an app that has some; its tokens stay.
+
+    Raises:
+        PermissionDenied: ``actor`` is no site administrator.
+        DomainError: ``smart_keys_invalid``, also for a public client, which stays one.
+    """
+    require_site_admin(actor)
+    keys = keys_checked(jwks)
+    if app.jwks is None:
+        raise DomainError("smart_keys_invalid", _("This app is a public client without keys."))
+    SmartApp.objects.filter(pk=app.pk).update(jwks=keys)
+    _audit(actor, "smart_app.keys", app)
+
+
+@transaction.atomic
+def smart_app_stop(*, actor: User, app: SmartApp) -> None:
+    """Let an app in no more; all its tokens end with their next request.
+
+    Raises:
+        PermissionDenied: ``actor`` is no site administrator.
+    """
+    require_site_admin(actor)
+    SmartApp.objects.filter(pk=app.pk).update(is_active=False)
+    ApiToken.objects.filter(app=app, revoked_at=None).update(revoked_at=timezone.now())
+    _audit(actor, "smart_app.stop", app)
 
 
 @transaction.atomic
@@ -50,8 +120,11 @@ def smart_code_create(
     redirect_uri: str,
     scopes: Sequence[str],
     challenge: str,
+    patient_id: UUID | None = None,
 ) -> SmartCode:
     """Store what a member has allowed an app: a code that lives for a minute.
+
+    ``patient_id`` is the patient of the launch; the caller has looked it up in the clinic.
 
     Raises:
         ActionDeniedError: the member may not give tokens away.
@@ -64,6 +137,7 @@ def smart_code_create(
         redirect_uri=redirect_uri,
         scopes=" ".join(scopes),
         challenge=challenge,
+        patient_id=patient_id,
         expires_at=timezone.now() + CODE_LIFE,
     )
     audit_record(
@@ -71,66 +145,17 @@ def smart_code_create(
         action="smart_app.allow",
         clinic_id=membership.clinic_id,
         target=app,
+        patient_id=patient_id,
         scopes=list(scopes),
     )
     return row
 
 
-def smart_code_find(*, app: SmartApp, code: str) -> SmartCode | None:
-    """Return the app's code while it can be exchanged, locked until the transaction ends.
-
-    One that was exchanged before ends the token it was exchanged for: two holders of one code
-    mean that one of them stole it.
-    """
-    row = (
-        SmartCode.objects.select_for_update(of=("self",))
-        .select_related("membership__user", "app")
-        .filter(app=app, code_hash=secret_hash(code))
-        .first()
-    )
-    if row is None:
-        return None
-    if row.used_at is not None:
-        if row.token_id is not None:
-            tokens = ApiToken.objects.filter(pk=row.token_id, revoked_at=None)
-            tokens.update(revoked_at=timezone.now())
-        return None
-    membership = row.membership
-    allowed = allowed_actions(user=membership.user, clinic_id=membership.clinic_id)
-    live = row.expires_at > timezone.now() and Action.TOKEN_MANAGE in allowed
-    return row if live else None
-
-
-@transaction.atomic
-def smart_token_create(*, code: SmartCode, secret: str) -> ApiToken:
-    """Exchange a code: a token that reads for an hour what the member has allowed."""
-    now = timezone.now()
-    membership = code.membership
-    token = ApiToken.objects.create(
-        membership=membership,
-        name=code.app.name,
-        scope=ApiToken.Scope.READ,
-        smart_scopes=code.scopes,
-        token_hash=secret_hash(secret),
-        prefix=secret[:8],
-        expires_at=now + timedelta(seconds=TOKEN_SECONDS),
-    )
-    SmartCode.objects.filter(pk=code.pk).update(used_at=now, token=token)
-    with clinic_scope(membership.clinic_id):
-        audit_record(
-            actor=membership.user,
-            action="token.create",
-            clinic_id=membership.clinic_id,
-            target=token,
-            scope=token.scope,
-            app=str(code.app_id),
-        )
-    return token
-
-
-def smart_secret() -> str:
-    """Return a new secret of a token."""
-    return _PREFIX + secrets.token_urlsafe(32)
+def _audit(actor: User, action: str, app: SmartApp, **details: Any) -> None:
+    """Write what the operator did; into the trail of its clinic for a service."""
+    clinic_id = app.membership.clinic_id if app.membership else None
+    with clinic_scope(clinic_id):
+        audit_record(actor=actor, action=action, clinic_id=clinic_id, target=app, **details)
 
 
 def _is_safe(uri: str) -> bool:

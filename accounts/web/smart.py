@@ -1,123 +1,92 @@
-"""The pages and addresses of SMART App Launch: ask the member, exchange the code, say where."""
+"""The addresses of SMART that programs call: make, end and look at tokens; say what there is.
+
+The page that asks a member is ``diagnosis.web.smart``: it lets them choose a patient.
+"""
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
-from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
-from oauthlib.oauth2.rfc6749.errors import AccessDeniedError, FatalClientError, OAuth2Error
+from django.views.decorators.http import require_GET, require_POST
 
-from accounts.policy import Action
-from accounts.smart import READABLE, authorization_endpoint, token_endpoint
-from accounts.web.access import member_required, membership_of
+from accounts.smart import CODE, REFRESH, SERVICE, as_https, fhir_url, token_url
+from accounts.smart_endpoints import (
+    introspection_endpoint,
+    revocation_endpoint,
+    token_endpoint,
+)
+from accounts.smart_scopes import LAUNCH, OFFLINE, ONLINE, READABLE
+from accounts.smart_statements import ALGORITHMS
 
-
-@never_cache
-@require_http_methods(["GET", "POST"])
-@member_required(Action.TOKEN_MANAGE)
-def authorize(request: HttpRequest) -> HttpResponse:
-    """Ask the member whether an app may read; POST carries the answer back to the app.
-
-    An app or address that is not known gets nothing sent to it: the member reads why.
-    """
-    endpoint = authorization_endpoint()
-    told: dict[str, Any] = {
-        "uri": _seen(request.get_full_path()), "http_method": "GET", "body": None, "headers": {},
-    }  # fmt: skip
-    try:
-        scopes, found = endpoint.validate_authorization_request(**told)
-        audience = request.GET.get("aud", "").rstrip("/")
-        if request.method != "POST":
-            if audience != fhir_url():
-                return _failed(request, _("The app asked for another site's data."))
-            return _asked(request, found, scopes)
-        if request.POST.get("answer") != "allow":
-            raise AccessDeniedError(state=found["state"])
-        if audience != fhir_url():
-            return _failed(request, _("The app asked for another site's data."))
-        headers, _body, _status = endpoint.create_authorization_response(
-            **told, scopes=scopes, credentials={"membership": membership_of(request)}
-        )
-    except FatalClientError:
-        return _failed(request, _("This app is not registered here, or not with this address."))
-    except OAuth2Error as error:
-        return _back(request, error.in_uri(request.GET.get("redirect_uri", "")))
-    return _back(request, headers["Location"])
+_PROOFS = ["none", "private_key_jwt"]
+_CAPABILITIES = [
+    "launch-standalone", "client-public", "client-confidential-asymmetric",
+    "context-standalone-patient", "permission-patient", "permission-user", "permission-offline",
+    "permission-online", "permission-v1", "permission-v2",
+]  # fmt: skip
 
 
 @csrf_exempt
 @never_cache
 @require_POST
 def token(request: HttpRequest) -> HttpResponse:
-    """Exchange a code for a token."""
-    headers, body, status = token_endpoint().create_token_response(
-        _seen(request.path),
-        http_method="POST",
-        body=request.body.decode("utf-8", errors="replace"),
-        headers={"Content-Type": request.headers.get("Content-Type", "")},
-    )
-    return HttpResponse(body, status=status, headers=headers)
+    """Make a token: for a code, for a refresh secret, for a backend service."""
+    return _answered(request, token_endpoint().create_token_response)
+
+
+@csrf_exempt
+@never_cache
+@require_POST
+def revoke(request: HttpRequest) -> HttpResponse:
+    """End one of the caller's own tokens (RFC 7009); unknown ones are answered the same."""
+    return _answered(request, revocation_endpoint().create_revocation_response)
+
+
+@csrf_exempt
+@never_cache
+@require_POST
+def introspect(request: HttpRequest) -> HttpResponse:
+    """Tell a program with keys about one of its own tokens (RFC 7662)."""
+    return _answered(request, introspection_endpoint().create_introspect_response)
 
 
 @require_GET
 def configuration(_request: HttpRequest) -> JsonResponse:
     """Say where an app asks, and for what."""
     site = settings.BASE_URL.rstrip("/")
+    kinds = ("*", *READABLE)
+    levels = ("patient", "user", "system")
     return JsonResponse(
         {
             "issuer": fhir_url(),
             "authorization_endpoint": f"{site}/oauth/authorize",
-            "token_endpoint": f"{site}/oauth/token",
-            "token_endpoint_auth_methods_supported": ["none"],
-            "grant_types_supported": ["authorization_code"],
+            "token_endpoint": token_url(),
+            "token_endpoint_auth_methods_supported": _PROOFS,
+            "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS.values()),
+            "introspection_endpoint": f"{site}/oauth/introspect",
+            "introspection_endpoint_auth_methods_supported": ["private_key_jwt"],
+            "revocation_endpoint": f"{site}/oauth/revoke",
+            "revocation_endpoint_auth_methods_supported": _PROOFS,
+            "management_endpoint": f"{site}/tokens/",
+            "grant_types_supported": [CODE, REFRESH, SERVICE],
             "response_types_supported": ["code"],
             "code_challenge_methods_supported": ["S256"],
-            "scopes_supported": ["user/*.read", *(f"user/{kind}.read" for kind in READABLE)],
-            "capabilities": [
-                "launch-standalone", "client-public", "permission-user", "permission-v1",
+            "scopes_supported": [
+                LAUNCH, OFFLINE, ONLINE,
+                *(f"{level}/{kind}.rs" for level in levels for kind in kinds),
             ],
+            "capabilities": _CAPABILITIES,
         }
     )  # fmt: skip
 
 
-def fhir_url() -> str:
-    """Return the address that an app names as ``aud``."""
-    return settings.BASE_URL.rstrip("/") + "/fhir/R4"
-
-
-def _asked(request: HttpRequest, found: dict[str, Any], scopes: list[str]) -> HttpResponse:
-    kinds = [scope.removeprefix("user/").rpartition(".")[0] for scope in scopes]
-    context = {
-        "app": found["request"].client,
-        "host": urlsplit(found["redirect_uri"]).netloc,
-        "everything": "*" in kinds,
-        "kinds": kinds,
-        "clinic": membership_of(request).clinic,
-    }
-    return render(request, "accounts/smart_authorize.html", context)
-
-
-def _back(request: HttpRequest, address: str) -> HttpResponse:
-    """Lead back to the app by a page: the content policy lets no form's answer leave the site."""
-    context = {"address": address, "host": urlsplit(address).netloc}
-    response = render(request, "accounts/smart_back.html", context)
-    response["Referrer-Policy"] = "no-referrer"  # the address holds the code
-    return response
-
-
-def _failed(request: HttpRequest, detail: str) -> HttpResponse:
-    context = {"code": "smart_app_unknown", "detail": detail}
-    return render(request, "error.html", context, status=400)
-
-
-def _seen(path: str) -> str:
-    """Return an address for the library, which reads its parameters and insists on https.
-
-    That people come by https is the site's own setting; a demo on one machine has none.
-    """
-    return f"https://site{path}"
+def _answered(request: HttpRequest, answer: Any) -> HttpResponse:
+    headers, body, status = answer(
+        as_https(request.get_full_path()),
+        http_method="POST",
+        body=request.body.decode("utf-8", errors="replace"),
+        headers={"Content-Type": request.headers.get("Content-Type", "")},
+    )
+    return HttpResponse(body, status=status, headers=headers)

@@ -21,8 +21,9 @@ urlpatterns: list[URLPattern] = [
     path("invitation/", invitations.invitation_accept, name="invitation-accept"),
     path("invitation/<str:secret>/", invitations.invitation_open, name="invitation-open"),
     path("language/", languages.language_set, name="language-set"),
-    path("oauth/authorize", smart.authorize, name="smart-authorize"),
     path("oauth/token", smart.token, name="smart-token"),
+    path("oauth/revoke", smart.revoke, name="smart-revoke"),
+    path("oauth/introspect", smart.introspect, name="smart-introspect"),
     path("tokens/", tokens.tokens, name="tokens"),
     path("tokens/<uuid:pk>/revoke/", tokens.token_revoke_view, name="token-revoke"),
 ]

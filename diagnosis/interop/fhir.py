@@ -20,6 +20,7 @@ from diagnosis.interop.fhir_base import (
 )
 
 FHIR_VERSION = "4.0.1"
+SMART_ADDRESSES = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class ServedResource:
     documentation: Mapping[str, str] = field(default_factory=dict)
     interactions: Sequence[str] = ("read", "search-type")
     includes: Sequence[str] = ()
+    operations: Sequence[str] = ()
 
 
 def fhir_search_bundle(
@@ -78,9 +80,15 @@ def fhir_capability_statement(
     """Return what this server can do; it says nothing of any clinic."""
     site = base_url.rstrip("/")
     security = concept(
+        coding(TERMINOLOGY + "restful-security-service", "SMART-on-FHIR", "SMART-on-FHIR"),
         coding(TERMINOLOGY + "restful-security-service", "OAuth", "OAuth"),
-        text="A bearer token of one member in one clinic",
+        text="A bearer token of one member in one clinic, made by the member or by SMART",
     )
+    places = [
+        {"url": name, "valueUri": f"{site}/oauth/{name}"}
+        for name in ("authorize", "token", "introspect", "revoke")
+    ]
+    addresses = {"url": SMART_ADDRESSES, "extension": places}
     return FhirCapabilityStatement.model_validate(
         compact(
             {
@@ -101,8 +109,8 @@ def fhir_capability_statement(
                 "rest": [
                     {
                         "mode": "server",
-                        "security": {"service": [security]},
-                        "resource": [_served(resource) for resource in resources],
+                        "security": {"service": [security], "extension": [addresses]},
+                        "resource": [_served(resource, site) for resource in resources],
                     }
                 ],
             }
@@ -121,9 +129,16 @@ def _entry(context: FhirContext, resource: Resource, mode: str) -> Json:
     }
 
 
-def _served(resource: ServedResource) -> Json:
+def _served(resource: ServedResource, site: str) -> Json:
     return {
         "type": resource.kind,
+        "operation": [
+            {
+                "name": name,
+                "definition": f"{site}/fhir/OperationDefinition/{resource.kind}-{name}",
+            }
+            for name in resource.operations
+        ],
         "interaction": [{"code": code} for code in resource.interactions],
         "versioning": "no-version",
         "conditionalRead": "full-support",

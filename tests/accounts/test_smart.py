@@ -1,36 +1,35 @@
 """SMART App Launch, standalone: who may let which app read what, and what a thief gets."""
 
-import base64
-import hashlib
-import re
 from datetime import timedelta
-from html import unescape
-from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import ApiToken, AuditEvent, Role, SmartApp, SmartCode
+from accounts.models import ApiToken, AuditEvent, Role
 from accounts.services.smart import smart_app_create
-from accounts.smart import scope_is_known, scope_reads
+from accounts.smart_models import SmartApp, SmartCode
 from accounts.tenancy import clinic_scope
 from fracture_site.common.errors import DomainError
 from tests.factories import MembershipFactory, PatientFactory, UserFactory
+from tests.support.smart import (
+    BACK,
+    CHALLENGE,
+    allowed,
+    asked,
+    exchanged,
+    led_back,
+    reader,
+    registered,
+)
 
 pytestmark = pytest.mark.django_db
-BACK = "https://app.example/callback?x=1"
-VERIFIER = "v" * 50
-CHALLENGE = (
-    base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).decode().rstrip("=")
-)
 
 
 @pytest.fixture
 def app():
-    admin = UserFactory(is_superuser=True, is_staff=True)
-    return smart_app_create(actor=admin, name="Viewer", redirect_uris=[BACK])
+    return registered()
 
 
 @pytest.fixture
@@ -45,58 +44,13 @@ def browser(member):
     return client
 
 
-def asked(app, settings, **changes):
-    values = {
-        "response_type": "code",
-        "client_id": str(app.pk),
-        "redirect_uri": BACK,
-        "scope": "user/Patient.read",
-        "state": "s-1",
-        "aud": f"{settings.BASE_URL}/fhir/R4",
-        "code_challenge": CHALLENGE,
-        "code_challenge_method": "S256",
-    } | changes
-    return "/oauth/authorize?" + urlencode({k: v for k, v in values.items() if v is not None})
-
-
-def led_back(response) -> dict[str, str]:
-    """Return what the app gets."""
-    assert response.status_code == 200, response.content
-    address = unescape(re.search(r'content="0; url=([^"]+)"', response.content.decode())[1])
-    assert address.startswith("https://app.example/callback?x=1&")
-    return {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
-
-
-def allowed(browser, app, settings, **changes) -> str:
-    told = led_back(browser.post(asked(app, settings, **changes), {"answer": "allow"}))
-    assert told["state"] == "s-1"
-    return told["code"]
-
-
-def exchanged(app, code, **changes):
-    body = {
-        "grant_type": "authorization_code",
-        "code": code,
-        "client_id": str(app.pk),
-        "redirect_uri": BACK,
-        "code_verifier": VERIFIER,
-    } | changes
-    return Client().post(
-        "/oauth/token", urlencode(body), content_type="application/x-www-form-urlencoded"
-    )
-
-
-def reader(token: str) -> Client:
-    return Client(headers={"Authorization": f"Bearer {token}"})
-
-
-def test_an_app_reads_what_the_member_allowed_for_an_hour(app, member, browser, settings):
+def test_an_app_reads_what_the_member_allowed_for_an_hour(app, member, browser):
     patient = PatientFactory(clinic=member.clinic)
-    page = browser.get(asked(app, settings)).content.decode()
+    page = browser.get(asked(app)).content.decode()
     assert "Let Viewer read?" in page
     assert "app.example" in page
 
-    answer = exchanged(app, allowed(browser, app, settings))
+    answer = exchanged(app, allowed(browser, app))
     assert answer.status_code == 200, answer.content
     told = answer.json()
     assert (told["token_type"], told["expires_in"]) == ("Bearer", 3600)
@@ -120,15 +74,15 @@ def test_an_app_reads_what_the_member_allowed_for_an_hour(app, member, browser, 
     assert client.get(f"/fhir/R4/Patient/{patient.pk}").status_code == 401
 
 
-def test_a_member_who_leaves_takes_the_app_along(app, member, browser, settings):
-    token = exchanged(app, allowed(browser, app, settings)).json()["access_token"]
+def test_a_member_who_leaves_takes_the_app_along(app, member, browser):
+    token = exchanged(app, allowed(browser, app)).json()["access_token"]
     member.is_active = False
     member.save()
     assert reader(token).get("/fhir/R4/Patient").status_code == 401
 
 
-def test_a_code_works_once_and_its_second_use_ends_the_first(app, browser, settings):
-    code = allowed(browser, app, settings)
+def test_a_code_works_once_and_its_second_use_ends_the_first(app, browser):
+    code = allowed(browser, app)
     token = exchanged(app, code).json()["access_token"]
     assert reader(token).get("/fhir/R4/Patient").status_code == 200
     again = exchanged(app, code)
@@ -145,22 +99,22 @@ def test_a_code_works_once_and_its_second_use_ends_the_first(app, browser, setti
         {"code": "guess"},
     ],
 )
-def test_a_thief_of_the_code_gets_nothing(app, browser, settings, changes):
+def test_a_thief_of_the_code_gets_nothing(app, browser, changes):
     changes = dict(changes)
-    code = allowed(browser, app, settings)
+    code = allowed(browser, app)
     answer = exchanged(app, changes.pop("code", code), **changes)
     assert answer.status_code in {400, 401}
     assert "access_token" not in answer.json()
     assert not ApiToken.objects.exists()
 
 
-def test_a_code_of_one_app_is_none_of_another(app, browser, settings):
+def test_a_code_of_one_app_is_none_of_another(app, browser):
     other = SmartApp.objects.create(name="Other", redirect_uris=[BACK])
-    assert exchanged(other, allowed(browser, app, settings)).status_code == 400
+    assert exchanged(other, allowed(browser, app)).status_code == 400
 
 
-def test_a_code_is_old_after_a_minute(app, browser, settings):
-    code = allowed(browser, app, settings)
+def test_a_code_is_old_after_a_minute(app, browser):
+    code = allowed(browser, app)
     SmartCode.objects.update(expires_at=timezone.now())
     assert exchanged(app, code).status_code == 400
 
@@ -177,9 +131,9 @@ def test_a_code_is_old_after_a_minute(app, browser, settings):
         {"aud": None},
     ],
 )
-def test_nothing_is_sent_to_whom_nobody_knows(app, browser, settings, changes):
+def test_nothing_is_sent_to_whom_nobody_knows(app, browser, changes):
     for send in (browser.get, lambda url: browser.post(url, {"answer": "allow"})):
-        response = send(asked(app, settings, **changes))
+        response = send(asked(app, **changes))
         assert response.status_code == 400
         assert b"http-equiv" not in response.content
     assert not SmartCode.objects.exists()
@@ -198,43 +152,35 @@ def test_nothing_is_sent_to_whom_nobody_knows(app, browser, settings, changes):
         ({"response_type": "token"}, "unsupported_response_type"),
     ],
 )
-def test_what_an_app_may_not_ask_for(app, browser, settings, changes, error):
-    told = led_back(browser.get(asked(app, settings, **changes)))
+def test_what_an_app_may_not_ask_for(app, browser, changes, error):
+    told = led_back(browser.get(asked(app, **changes)))
     assert told["error"] == error
     assert "code" not in told
 
 
-def test_a_member_may_say_no(app, browser, settings):
-    told = led_back(browser.post(asked(app, settings), {"answer": "deny"}))
+def test_a_member_may_say_no(app, browser):
+    told = led_back(browser.post(asked(app), {"answer": "deny"}))
     assert (told["error"], told["state"]) == ("access_denied", "s-1")
     assert not SmartCode.objects.exists()
 
 
-def test_nobody_signs_in_first_and_a_stopped_app_is_unknown(app, browser, settings):
-    assert Client().get(asked(app, settings)).status_code == 302
+def test_nobody_signs_in_first_and_a_stopped_app_is_unknown(app, browser):
+    assert Client().get(asked(app)).status_code == 302
     SmartApp.objects.update(is_active=False)
-    assert browser.get(asked(app, settings)).status_code == 400
+    assert browser.get(asked(app)).status_code == 400
 
 
-def test_another_site_cannot_press_the_button(app, member, settings):
+def test_another_site_cannot_press_the_button(app, member):
     client = Client(enforce_csrf_checks=True)
     client.force_login(member.user)
-    assert client.post(asked(app, settings), {"answer": "allow"}).status_code == 403
-    assert "frame-ancestors 'none'" in client.get(asked(app, settings))["Content-Security-Policy"]
+    assert client.post(asked(app), {"answer": "allow"}).status_code == 403
+    assert "frame-ancestors 'none'" in client.get(asked(app))["Content-Security-Policy"]
 
 
 def test_the_configuration_opens_to_everybody(settings, db):
     told = Client().get("/fhir/R4/.well-known/smart-configuration").json()
     assert told["authorization_endpoint"] == f"{settings.BASE_URL}/oauth/authorize"
     assert told["code_challenge_methods_supported"] == ["S256"]
-
-
-def test_scopes():
-    assert all(map(scope_is_known, ("user/*.read", "user/Patient.rs", "user/AuditEvent.read")))
-    assert not any(map(scope_is_known, ("user/Nothing.read", "patient/*.read", "user/*.cruds", "")))
-    assert scope_reads("", "Patient")
-    assert scope_reads("user/*.rs", "Observation")
-    assert not scope_reads("user/Patient.read", "Observation")
 
 
 @pytest.mark.parametrize(

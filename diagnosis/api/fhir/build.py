@@ -109,8 +109,7 @@ def _report(context: FhirContext, row: Report, analyses: list[Analysis]) -> Reso
         raise ValueError("a report without a version")
     pdf = None
     if version.status == ReportVersion.Status.SIGNED:
-        site = context.base_url.rstrip("/")
-        pdf = ReportPdf(f"{site}/api/v1/reports/{row.pk}/pdf/?version={version.number}")
+        pdf = ReportPdf(f"{context.fhir_url}/Binary/{version.pk}")
     return fhir_diagnostic_report(
         context, version, row, row.study, observations=_basis(version, analyses), pdf=pdf
     )

@@ -25,7 +25,7 @@ from diagnosis.api.fhir.parameters import (
 )
 from diagnosis.interop.fhir_base import FhirContext
 from diagnosis.interop.fhir_orders import source_of
-from diagnosis.models import Order, StudyImage
+from diagnosis.models import Analysis, Order, StudyImage
 from diagnosis.selectors import fhir
 
 _ISSUED = "When the analysis ended; the time of exposure is not kept."
@@ -34,12 +34,16 @@ _REGISTERED = "When the study was registered; the time of exposure is not kept."
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One kind of rows behind a resource type, and which columns its parameters look at."""
+    """One kind of rows behind a resource type, and which columns its parameters look at.
+
+    ``of`` are the rows of one patient: all that an app of that patient is told.
+    """
 
     rows: Callable[[User], QuerySet[Any]]
     build: build.Build
     search: Mapping[str, Parameter]
     patient: Callable[[Any], UUID | None] = lambda _row: None
+    of: Callable[[UUID], Q] = lambda _patient: NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,17 @@ def _digest(_context: FhirContext, _system: str | None, code: str) -> Q:
     return Q(versions__content_sha256=code) if code else NOTHING
 
 
+def _patients(column: str) -> Callable[[UUID], Q]:
+    """Return which rows are of a patient, by the column that leads there."""
+    return lambda patient: Q(**{f"{column}_id": patient})
+
+
+def _models_used(patient: UUID) -> Q:
+    """Return the models that have looked at a patient's images."""
+    runs = Analysis.objects.filter(image__study__patient_id=patient)
+    return Q(pk__in=runs.values("model_version"))
+
+
 _HAS_IMAGES = Q(Exists(StudyImage.objects.filter(study=OuterRef("pk"))))
 _ACTIVE = Q(status=Order.Status.ACTIVE)
 
@@ -138,6 +153,7 @@ PATIENTS = Source(
         ),
     },
     lambda row: row.pk,
+    of=lambda patient: Q(pk=patient),
 )
 ORDERS = Source(
     lambda user: fhir.fhir_orders(user=user),
@@ -157,6 +173,7 @@ ORDERS = Source(
         "occurrence": moment("scheduled_at"),
     },
     lambda row: row.study.patient_id,
+    of=_patients("study__patient"),
 )
 STUDIES = Source(
     lambda user: fhir.fhir_studies(user=user),
@@ -170,6 +187,7 @@ STUDIES = Source(
         "basedon": reference("ServiceRequest", "orders"),
     },
     lambda row: row.patient_id,
+    of=_patients("patient"),
 )
 
 
@@ -195,6 +213,7 @@ IMAGE_OBSERVATIONS = Source(
         "identifier": token(lambda *_args: NOTHING),
     },
     lambda row: row.image.study.patient_id,
+    of=_patients("image__study__patient"),
 )
 
 
@@ -210,6 +229,7 @@ FINDING_OBSERVATIONS = Source(
     build.finding_observations,
     {**_observation("analysis__", "fracture"), "identifier": token(_finding_uid)},
     lambda row: row.analysis.image.study.patient_id,
+    of=_patients("analysis__image__study__patient"),
 )
 REPORTS = Source(
     lambda user: fhir.fhir_reports(user=user),
@@ -229,6 +249,7 @@ REPORTS = Source(
         "issued": moment("signed_at"),
     },
     lambda row: row.study.patient_id,
+    of=_patients("study__patient"),
 )
 _MODEL = {**_everywhere(), "status": codes({"active": Q(stage="active"),
                                             "inactive": ~Q(stage="active")})}  # fmt: skip
@@ -236,6 +257,7 @@ DEVICES = Source(
     lambda _user: fhir.fhir_models(),
     build.devices,
     {**_MODEL, "identifier": identifier({"model-weights": "sha256"})},
+    of=_models_used,
 )
 MODEL_CARDS = Source(
     lambda _user: fhir.fhir_models(),
@@ -246,6 +268,7 @@ MODEL_CARDS = Source(
         "date": moment("created_at"),
         "related": reference("Device", "pk"),
     },
+    of=_models_used,
 )
 
 
@@ -279,12 +302,14 @@ ANALYSIS_PROVENANCES = Source(
     build.analysis_provenances,
     _provenance("image__study__", _target("Observation", "pk", "findings")),
     lambda row: row.image.study.patient_id,
+    of=_patients("image__study__patient"),
 )
 REPORT_PROVENANCES = Source(
     lambda user: fhir.fhir_signed_versions(user=user),
     build.report_provenances,
     _provenance("report__study__", _target("DiagnosticReport", "report_id")),
     lambda row: row.report.study.patient_id,
+    of=_patients("report__study__patient"),
 )
 AUDIT_EVENTS = Source(
     lambda _user: fhir.fhir_audit_events(),
@@ -304,6 +329,7 @@ AUDIT_EVENTS = Source(
         "subtype": token(lambda _context, _system, code: Q(action=code)),
     },
     lambda row: row.patient_id,
+    of=lambda patient: Q(patient_id=patient),
 )
 
 _PATIENT = {"patient": ("subject", "Patient"), "subject": ("subject", "Patient")}

@@ -16,9 +16,9 @@ from django.http import QueryDict
 from django.utils import timezone
 from fhir.resources.R4B.resource import Resource
 
-from accounts.models import User
 from accounts.policy import require
 from diagnosis.api.fhir.errors import BadSearch
+from diagnosis.api.fhir.reader import Reader
 from diagnosis.api.fhir.resources import RESOURCES, Served, Source
 from diagnosis.interop.fhir import fhir_search_bundle
 from diagnosis.interop.fhir_base import FhirContext
@@ -62,6 +62,12 @@ class Search:
                 raise BadSearch(f"_include takes {names or 'nothing'} here.")
             found.append(known)
         return list(dict.fromkeys(found))
+
+    @property
+    def looks_at_patients(self) -> bool:
+        """Whether rows are chosen by what their patient's record says."""
+        chains = ("patient.", "subject.")
+        return any(name.startswith(chains) for name, _value in self.asked)
 
     def condition(self, context: FhirContext, source: Source) -> Q:
         """Return the rows of one source that fit all that was asked."""
@@ -124,24 +130,30 @@ def search_asked(served: Served, query: QueryDict) -> Search:
     return search
 
 
-def search_page(context: FhirContext, user: User, search: Search) -> Page:
-    """Return one page, newest first; the number of queries does not depend on its rows."""
+def search_page(context: FhirContext, reader: Reader, search: Search) -> Page:
+    """Return one page, newest first; the number of queries does not depend on its rows.
+
+    What ``reader`` may not see is neither found nor counted nor included, whatever was asked and
+    whoever was told the address of a page.
+    """
+    if search.looks_at_patients:
+        reader.require("Patient", "s")
     sources = [
-        source.rows(user).filter(search.condition(context, source)).distinct()
-        if _joins(search)
-        else source.rows(user).filter(search.condition(context, source))
+        reader.rows(search.served, source, "s").filter(search.condition(context, source))
         for source in search.served.sources
     ]
+    if _joins(search):
+        sources = [rows.distinct() for rows in sources]
     total = sum(rows.count() for rows in sources)
     count = search.count
     if count == 0:
         return Page([], [], set(), total, "")
     keys = _keys(sources, search.after, count + 1)
     more, keys = len(keys) > count, keys[:count]
-    resources, patients = _built(context, user, search.served, [key[1:] for key in keys])
+    resources, patients = _built(context, reader, search.served, [key[1:] for key in keys])
     return Page(
         resources=resources,
-        included=_included(context, user, search, resources),
+        included=_included(context, reader, search, resources),
         patients=patients,
         total=total,
         next_token=_token(search, keys[-1]) if more else "",
@@ -165,11 +177,11 @@ def search_bundle(context: FhirContext, search: Search, page: Page, *, private: 
     )
 
 
-def one(user: User, served: Served, pk: str) -> tuple[Source, Any] | None:
-    """Return the row with this id, whichever source has it."""
+def one(reader: Reader, served: Served, pk: str) -> tuple[Source, Any] | None:
+    """Return the row with this id, whichever source has it, if it is for ``reader``."""
     for source in served.sources:
         try:
-            row = source.rows(user).filter(pk=pk).first()
+            row = reader.rows(served, source, "r").filter(pk=pk).first()
         except (ValidationError, ValueError):
             return None
         if row is not None:
@@ -201,22 +213,22 @@ def _keys(
 
 
 def _built(
-    context: FhirContext, user: User, served: Served, keys: Sequence[tuple[str, int]]
+    context: FhirContext, reader: Reader, served: Served, keys: Sequence[tuple[str, int]]
 ) -> tuple[list[Resource], set[UUID]]:
     """Return the resources in the order of their keys."""
     made: dict[str, Resource] = {}
     patients: set[UUID] = set()
     for number, source in enumerate(served.sources):
         wanted = [key for key, where in keys if where == number]
-        rows = list(source.rows(user).filter(pk__in=wanted)) if wanted else []
+        rows = list(reader.rows(served, source, "s").filter(pk__in=wanted)) if wanted else []
         patients.update(filter(None, map(source.patient, rows)))
-        for row, resource in zip(rows, source.build(context, user, rows), strict=True):
+        for row, resource in zip(rows, source.build(context, reader.user, rows), strict=True):
             made[str(row.pk)] = resource
     return [made[key] for key, _where in keys if key in made], patients
 
 
 def _included(
-    context: FhirContext, user: User, search: Search, resources: Sequence[Resource]
+    context: FhirContext, reader: Reader, search: Search, resources: Sequence[Resource]
 ) -> list[Resource]:
     wanted: dict[str, set[str]] = {}
     for element, kind in search.includes:
@@ -226,10 +238,11 @@ def _included(
     found: list[Resource] = []
     for kind, ids in sorted(wanted.items()):
         served = RESOURCES[kind]
-        require(user=user, action=served.action, clinic_id=context.clinic_id)
+        require(user=reader.user, action=served.action, clinic_id=context.clinic_id)
+        reader.require(kind, "rs")
         for source in served.sources:
-            rows = list(source.rows(user).filter(pk__in=ids))
-            found += source.build(context, user, rows) if rows else []
+            rows = list(reader.rows(served, source, "rs").filter(pk__in=ids))
+            found += source.build(context, reader.user, rows) if rows else []
     return [each for each in found if (each.get_resource_type(), each.id) not in shown]
 
 

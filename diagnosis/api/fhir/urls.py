@@ -4,8 +4,10 @@ from typing import Any
 
 from django.urls import URLPattern, path, re_path
 
+from diagnosis.api.fhir.binaries import BinaryViewSet
 from diagnosis.api.fhir.orders import OrderViewSet
 from diagnosis.api.fhir.resources import RESOURCES
+from diagnosis.api.fhir.viewer_links import ViewerLinkViewSet
 from diagnosis.api.fhir.views import (
     CapabilityView,
     FhirSearchByPost,
@@ -40,5 +42,11 @@ def _routes(kind: str) -> list[URLPattern]:
 urlpatterns: list[URLPattern] = [
     path("metadata", CapabilityView.as_view(), name="fhir-metadata"),
     *(route for kind in RESOURCES for route in _routes(kind)),
+    path(
+        "ImagingStudy/<str:pk>/$viewer",
+        ViewerLinkViewSet.as_view({"get": "link"}),
+        name="ImagingStudy-viewer",
+    ),
+    path("Binary/<str:pk>", BinaryViewSet.as_view({"get": "read"}), name="Binary-read"),
     re_path(r"", UnknownFhirView.as_view(_UNKNOWN), name="unknown"),
 ]

@@ -9,18 +9,16 @@ from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.utils.cache import patch_vary_headers
 from django.utils.http import http_date, parse_http_date_safe
 from fhir.resources.R4B.resource import Resource
-from rest_framework.exceptions import PermissionDenied
 from rest_framework.parsers import FormParser
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from accounts.models import ApiToken
 from accounts.policy import require
-from accounts.smart import scope_reads
 from diagnosis.api.base import AlwaysJson, BoundedJSONParser, ClinicViewSet
 from diagnosis.api.fhir.build import fhir_context
 from diagnosis.api.fhir.errors import NotAcceptableFormat, fhir_exception_handler
+from diagnosis.api.fhir.reader import Reader
 from diagnosis.api.fhir.resources import RESOURCES, Served
 from diagnosis.api.fhir.search import one, search_asked, search_bundle, search_page
 from diagnosis.interop.fhir import ServedResource, fhir_capability_statement
@@ -30,6 +28,7 @@ from diagnosis.services.fhir_reads import fhir_resource_opened, fhir_resources_l
 from fracture_site.common.models import UUIDModel
 
 FHIR_JSON = "application/fhir+json; charset=utf-8"
+OPERATIONS = {"ImagingStudy": ("viewer",)}
 _JSON = ("json", "application/json", "application/fhir+json")
 
 
@@ -57,6 +56,11 @@ class FhirViewSet(ClinicViewSet[Patient]):
         """For whom resources are made."""
         return fhir_context(self.membership.clinic_id)
 
+    @property
+    def reader(self) -> Reader:
+        """Who asks, through which app."""
+        return Reader.of(self.actor, self.request.auth)
+
     def get_exception_handler(self) -> Any:
         """Answer OperationOutcome."""
         return fhir_exception_handler
@@ -67,17 +71,24 @@ class FhirViewSet(ClinicViewSet[Patient]):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse other formats; orders are repeatable by their numbers, so no key is kept."""
-        _refuse_other_formats(request)
+        self.refuse_other_formats(request)
         self._check_length(request)
         super(ClinicViewSet, self).initial(request, *args, **kwargs)
-        token = request.auth
-        if isinstance(token, ApiToken) and not scope_reads(token.smart_scopes, self.kind):
-            raise PermissionDenied("The app was not allowed to read this type.", code="scope")
+        self.reader.require(self.kind, "s" if self.searches else "r")
+
+    @property
+    def searches(self) -> bool:
+        """Whether the request lists resources, rather than to name one."""
+        return self.action in {"search", "search_by_post"}
+
+    def refuse_other_formats(self, request: Request) -> None:
+        """Refuse whoever wants anything but JSON."""
+        _refuse_other_formats(request)
 
     def read(self, request: Request, pk: str) -> HttpResponse:
         """Return one resource; 304 when the client has it."""
         require(user=self.actor, action=self.served.action, clinic_id=self.membership.clinic_id)
-        found = one(self.actor, self.served, pk)
+        found = one(self.reader, self.served, pk)
         if found is None:
             raise Http404
         source, row = found
@@ -106,7 +117,7 @@ class FhirViewSet(ClinicViewSet[Patient]):
         clinic_id = self.membership.clinic_id
         require(user=self.actor, action=self.served.action, clinic_id=clinic_id)
         search = search_asked(self.served, query)
-        page = search_page(self.context, self.actor, search)
+        page = search_page(self.context, self.reader, search)
         fhir_resources_listed(
             actor=self.actor,
             clinic_id=clinic_id,
@@ -121,6 +132,7 @@ class FhirSearchByPost(FhirViewSet):
     """``_search``: parameters as a form, so that no address holds a name or a number."""
 
     parser_classes = [FormParser]
+    only_reads = True
 
 
 class CapabilityView(APIView):
@@ -163,10 +175,12 @@ def capability_statement() -> Resource:
                 search={name: each.kind for name, each in served.search.items()},
                 documentation={name: each.documentation for name, each in served.search.items()},
                 interactions=("read", "search-type", *served.writes),
+                operations=OPERATIONS.get(served.kind, ()),
                 includes=[f"{served.kind}:{name}" for name in served.includes],
             )
             for served in RESOURCES.values()
-        ],
+        ]
+        + [ServedResource("Binary", {}, interactions=("read",))],
     )
 
 
