@@ -428,6 +428,38 @@ class StudyKeyImageFactory(ClinicOwnedFactory[StudyKeyImage]):
     height = 480
 
 
+class DiscrepancyFactory(ClinicOwnedFactory[Discrepancy]):
+    class Meta:
+        model = Discrepancy
+
+    study = factory.SubFactory(StudyFactory)
+    clinic = factory.SelfAttribute("study.clinic")
+    kind = "preliminary"
+    version_number = 1
+    first = "no"
+    second = "yes"
+
+
+class RecallTaskFactory(ClinicOwnedFactory[RecallTask]):
+    class Meta:
+        model = RecallTask
+
+    discrepancy = factory.SubFactory(DiscrepancyFactory)
+    clinic = factory.SelfAttribute("discrepancy.clinic")
+    opened_by = factory.SubFactory(UserFactory)
+
+
+class TextMacroFactory(ClinicOwnedFactory[TextMacro]):
+    """The clinic's own; ``owner`` makes it a person's."""
+
+    class Meta:
+        model = TextMacro
+
+    clinic = factory.SubFactory(ClinicFactory)
+    name = factory.Sequence(lambda n: f"wrist-{n}")
+    text = "No fracture of the wrist is seen."
+
+
 def reading_rows(version: ReportVersion, *, leaves: bool = True) -> None:
     """Make one row of each kind around the reading of a study.
 

@@ -2,6 +2,9 @@
 
 Needs ``pip install -e .[generate]``. Choices become plain strings on purpose: a site that is newer
 than this package may know more of them, and fields that it does not know are left out.
+
+It stays one file however long it gets: nobody edits it, its classes refer to each other, and the
+generator's ``--module-split-mode single`` makes a file of each class, over a hundred of them.
 """
 
 import subprocess

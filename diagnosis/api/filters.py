@@ -10,7 +10,17 @@ from django_filters.fields import IsoDateTimeField
 
 from accounts.models import AuditEvent
 from diagnosis.api.fields import PRIORITY_NAMES
-from diagnosis.models import Alert, Delivery, Patient, Priority, Report, Study, Verdict
+from diagnosis.models import (
+    Alert,
+    Delivery,
+    Discrepancy,
+    Patient,
+    Priority,
+    RecallTask,
+    Report,
+    Study,
+    Verdict,
+)
 
 _SEARCH = "Words that begin a name, the record number or the birth date."
 
@@ -93,6 +103,33 @@ class AlertFilter(_CreatedFilter):
 
     class Meta:
         model = Alert
+        fields: list[str] = []
+
+
+class DiscrepancyFilter(_CreatedFilter):
+    """Answers that differ: of one study, of one kind, open or resolved."""
+
+    study = django_filters.UUIDFilter(field_name="study_id", label="Id of the study.")
+    kind = django_filters.MultipleChoiceFilter(choices=Discrepancy.Kind.choices)
+    severity = django_filters.MultipleChoiceFilter(choices=Discrepancy.Severity.choices)
+    open = django_filters.BooleanFilter(
+        field_name="resolved_at", lookup_expr="isnull", label="Whether it waits for a resolution."
+    )
+
+    class Meta:
+        model = Discrepancy
+        fields: list[str] = []
+
+
+class RecallFilter(_CreatedFilter):
+    """Recalls of patients: open or closed."""
+
+    open = django_filters.BooleanFilter(
+        field_name="closed_at", lookup_expr="isnull", label="Whether nobody has closed it."
+    )
+
+    class Meta:
+        model = RecallTask
         fields: list[str] = []
 
 

@@ -33,6 +33,13 @@ FINDING_IF_MATCH = OpenApiParameter(
     required=True,
     description="The `revision` of the finding that you have read; 0 before the first decision.",
 )
+ANNOTATION_IF_MATCH = OpenApiParameter(
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    required=True,
+    description="The `revision` of the annotation that you have read.",
+)
 _IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     str,

@@ -6,11 +6,25 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from rest_framework.routers import SimpleRouter
 
 from diagnosis.api.views.alerts import AlertViewSet
+from diagnosis.api.views.annotations import (
+    AnnotationViewSet,
+    ImageAnnotationsViewSet,
+    ImageKeyImagesViewSet,
+    KeyImageViewSet,
+    StudyAnnotationsViewSet,
+    StudyKeyImagesViewSet,
+)
 from diagnosis.api.views.deliveries import DeliveryViewSet, DestinationViewSet
+from diagnosis.api.views.discrepancies import (
+    DiscrepancyViewSet,
+    PreliminaryReadViewSet,
+    RecallViewSet,
+)
 from diagnosis.api.views.documentation import DocsView, SchemaView
 from diagnosis.api.views.findings import FindingViewSet, StudyFindingsViewSet
 from diagnosis.api.views.first_reads import FirstReadViewSet
 from diagnosis.api.views.images import ImageViewSet
+from diagnosis.api.views.macros import MacroViewSet
 from diagnosis.api.views.patients import PatientViewSet
 from diagnosis.api.views.reports import ReportViewSet
 from diagnosis.api.views.site import (
@@ -29,6 +43,11 @@ router.register("studies", StudyViewSet, basename="study")
 router.register("images", ImageViewSet, basename="image")
 router.register("findings", FindingViewSet, basename="finding")
 router.register("alerts", AlertViewSet, basename="alert")
+router.register("discrepancies", DiscrepancyViewSet, basename="discrepancy")
+router.register("recalls", RecallViewSet, basename="recall")
+router.register("annotations", AnnotationViewSet, basename="annotation")
+router.register("key-images", KeyImageViewSet, basename="keyimage")
+router.register("macros", MacroViewSet, basename="macro")
 router.register("reports", ReportViewSet, basename="report")
 router.register("destinations", DestinationViewSet, basename="destination")
 router.register("deliveries", DeliveryViewSet, basename="delivery")
@@ -50,6 +69,31 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "studies/<uuid:pk>/findings/",
         StudyFindingsViewSet.as_view({"get": "retrieve", "post": "create"}),
         name="study-findings",
+    ),
+    path(
+        "studies/<uuid:pk>/preliminary/",
+        PreliminaryReadViewSet.as_view({"get": "retrieve", "post": "create"}),
+        name="study-preliminary",
+    ),
+    path(
+        "studies/<uuid:pk>/annotations/",
+        StudyAnnotationsViewSet.as_view({"get": "retrieve"}),
+        name="study-annotations",
+    ),
+    path(
+        "studies/<uuid:pk>/key-images/",
+        StudyKeyImagesViewSet.as_view({"get": "retrieve"}),
+        name="study-key-images",
+    ),
+    path(
+        "images/<uuid:pk>/annotations/",
+        ImageAnnotationsViewSet.as_view({"post": "create"}),
+        name="image-annotations",
+    ),
+    path(
+        "images/<uuid:pk>/key-images/",
+        ImageKeyImagesViewSet.as_view({"post": "create"}),
+        name="image-key-images",
     ),
     *router.urls,
     re_path(r"", UnknownAddressViewSet.as_view(_UNKNOWN, schema=None), name="unknown"),

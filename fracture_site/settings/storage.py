@@ -85,6 +85,7 @@ UPLOAD_PATHS = [
     rf"/studies/{_UUID}/upload/",
     rf"/images/{_UUID}/key-images/",
     rf"/api/v1/studies/{_UUID}/images/",
+    rf"/api/v1/images/{_UUID}/key-images/",
     r"/api/dicomweb/studies(/[0-9.]{1,64})?",
 ]
 FILE_UPLOAD_MAX_MEMORY_SIZE = 5 * 2**20

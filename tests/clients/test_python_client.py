@@ -1,5 +1,6 @@
 """The Python client against a running server, a real worker, and a server that misbehaves."""
 
+import re
 import sys
 import threading
 from collections import deque
@@ -69,6 +70,29 @@ def test_the_whole_loop_with_a_real_worker(site, real_worker, tmp_path):
     assert [each.id for each in done.images] == [image.id]
     assert site.image(image.id).size_bytes == file.stat().st_size
     assert site.image_file(image.id)
+
+
+def test_the_example_of_the_readme_runs(live_server, clinic, real_worker, tmp_path, monkeypatch):
+    member = MembershipFactory(clinic=clinic, roles=list(Role.values))
+    secret = client_of(member)._credentials["HTTP_AUTHORIZATION"].split()[1]
+    text = (CLIENT / "README.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert "https://fractures.example.org" in example
+    monkeypatch.chdir(tmp_path)
+    Path("wrist.dcm").write_bytes(picture())  # what a file is, its content says
+    names: dict[str, object] = {"token": secret}
+    exec(example.replace("https://fractures.example.org", live_server.url), names)  # noqa: S102
+    assert names["study"].status in {"ready", "failed"}
+    assert names["patient"].record_number == "MRN-1024"
+
+
+def test_what_stands_around_the_report(site, clinic):
+    world = world_of(clinic, MembershipFactory(clinic=clinic).user)
+    assert [row.id for row in site.discrepancies(open=True)] == [world.discrepancy.pk]
+    assert [row.id for row in site.recalls(open=False)] == []
+    assert [row.id for row in site.macros()] == [world.macro.pk]
+    assert [row.id for row in site.key_images(world.study.pk)] == [world.keyimage.pk]
+    assert site.annotations(world.study.pk) == []
 
 
 def test_waiting_ends_and_tells_how_it_stands(site):

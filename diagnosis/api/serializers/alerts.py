@@ -15,6 +15,7 @@ _ALERT = {
     "next_at": None,
     "acknowledged_at": examples.AT,
     "acknowledged_by": examples.DOCTOR_ID,
+    "read_first": False,
     "recipients": [{"user": examples.DOCTOR_ID, "level": 0, "told_at": examples.AT}],
 }
 
@@ -40,6 +41,11 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
     acknowledged_by = serializers.UUIDField(
         source="acknowledged_by_id", read_only=True, help_text="Null until somebody answers."
     )
+    read_first = serializers.BooleanField(
+        source="is_masked",
+        read_only=True,
+        help_text="The caller has to answer for themselves before they may know what it is about.",
+    )
     recipients = AlertRecipientSerializer(many=True, read_only=True)
 
     class Meta:
@@ -53,6 +59,7 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
             "next_at",
             "acknowledged_at",
             "acknowledged_by",
+            "read_first",
             "recipients",
         ]
         read_only_fields = fields

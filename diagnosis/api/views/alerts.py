@@ -10,11 +10,13 @@ from rest_framework.response import Response
 
 from diagnosis.api.base import ClinicViewSet
 from diagnosis.api.filters import AlertFilter
-from diagnosis.api.schema import operation
+from diagnosis.api.schema import Refusal, operation
 from diagnosis.api.serializers.alerts import AlertSerializer
 from diagnosis.models import Alert
 from diagnosis.selectors.alerts import alert_get, alert_list
 from diagnosis.services.alerts import alert_acknowledge
+
+_FIRST = Refusal(409, "first_read_missing", "Answer for yourself first; see `first-read`.")
 
 
 class AlertViewSet(mixins.ListModelMixin, ClinicViewSet[Alert]):
@@ -30,7 +32,9 @@ class AlertViewSet(mixins.ListModelMixin, ClinicViewSet[Alert]):
 
     @operation(
         "List critical results",
-        "Newest first; `acknowledged=false` for those that wait for an answer.",
+        "Newest first; `acknowledged=false` for those that wait for an answer. Members who read "
+        "first get those that they were told of, with `read_first`, and no others until they "
+        "have answered for themselves.",
         responses={200: AlertSerializer(many=True)},
         errors=("invalid",),
     )
@@ -42,7 +46,7 @@ class AlertViewSet(mixins.ListModelMixin, ClinicViewSet[Alert]):
         "Acknowledge a critical result",
         "Records that the caller knows of it and sees to it; the first answer counts.",
         responses={200: AlertSerializer},
-        errors=("not_found", "idempotency_key_reused"),
+        errors=("not_found", _FIRST, "idempotency_key_reused"),
     )
     @action(detail=True, methods=["post"])
     def acknowledge(self, _request: Request, pk: UUID) -> Response:

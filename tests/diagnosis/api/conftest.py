@@ -20,17 +20,22 @@ from diagnosis.storage import object_put
 from tests.factories import (
     AlertFactory,
     AnalysisFactory,
+    AnnotationFactory,
     ApiTokenFactory,
     ClinicFactory,
     DeliveryFactory,
     DestinationFactory,
+    DiscrepancyFactory,
     FindingFactory,
     MembershipFactory,
     PatientFactory,
+    RecallTaskFactory,
     ReportFactory,
     ReportVersionFactory,
     StudyFactory,
     StudyImageFactory,
+    StudyKeyImageFactory,
+    TextMacroFactory,
 )
 
 API = "/api/v1/"
@@ -151,7 +156,15 @@ def world_of(clinic, author) -> SimpleNamespace:
         study=study, destination=destination, status="failed", error_code="peer_refused",
         finished_at=timezone.now(),
     )  # fmt: skip
+    discrepancy = DiscrepancyFactory(study=study)
     return SimpleNamespace(
+        discrepancy=discrepancy,
+        recall=RecallTaskFactory(discrepancy=discrepancy, opened_by=author),
+        annotation=AnnotationFactory(image=image, author=author),
+        keyimage=StudyKeyImageFactory(
+            image=image, author=author, object_key=stored("keyimages", "image/png", SERVED)
+        ),
+        macro=TextMacroFactory(clinic=clinic),
         destination=destination,
         delivery=delivery,
         clinic=clinic,

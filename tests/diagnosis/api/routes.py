@@ -12,6 +12,7 @@ from tests.factories import PASSWORD
 
 PUBLIC = {"schema", "docs"}
 SAFE = {"get"}
+MULTIPART = {"post study-images", "post image-key-images"}
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,23 @@ def body(route: Route, world: Any) -> dict[str, Any]:
         "post report-disagree": {"remark": "I see no line."},
         "post report-withdraw": {"password": PASSWORD, "reason": "Wrong patient"},
         "post study-first-read": {"answer": "yes"},
+        "post study-preliminary": {"answer": "no"},
+        "post discrepancy-rate": {"severity": "minor"},
+        "post discrepancy-resolve": {"resolution": "Report amended."},
+        "post recall-contacts": {
+            "contacted_at": "2026-01-01T09:00:00Z", "way": "phone", "result": "reached",
+        },
+        "post recall-close": {"outcome": "informed"},
+        "post macro-list": {"name": "wrist", "text": "Nothing seen.", "for_clinic": True},
+        "delete macro-detail": {},
+        "post image-annotations": {"kind": "arrow", "points": [[1, 1], [9, 9]]},
+        "put annotation-detail": {"kind": "length", "points": [[1, 1], [9, 9]]},
+        "delete annotation-detail": {},
+        "delete keyimage-detail": {},
         "post report-amend": {"reason": "Typing error"},
     }
     # fmt: on
-    if str(route) == "post study-images":
+    if str(route) in MULTIPART:
         return {"data": {"file": SimpleUploadedFile("x.png", b"no image")}, "format": "multipart"}
     if route.is_safe:
         return {}
@@ -98,13 +112,13 @@ def body(route: Route, world: Any) -> dict[str, Any]:
 
 def as_read(route: Route) -> str:
     """Return the ``If-Match`` of somebody who has read the world's draft or finding."""
-    return '"0"' if route.noun == "finding" else '"1-1-draft"'
+    return {"finding": '"0"', "annotation": '"1"'}.get(route.noun, '"1-1-draft"')
 
 
 def send(client: Any, route: Route, world: Any, pk: Any = None, **headers: Any) -> Any:
     """Send a valid request to the route, by default about the world's own object."""
     if route.takes_id and pk is None:
         pk = getattr(world, route.noun).pk
-    if str(route) == "patch report-detail" or route.noun == "finding":
+    if str(route) == "patch report-detail" or route.noun in {"finding", "annotation"}:
         headers.setdefault("HTTP_IF_MATCH", as_read(route))
     return getattr(client, route.method)(route.url(pk), **body(route, world), **headers)

@@ -7,10 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.diagnosis.api.conftest import API
-from tests.diagnosis.api.routes import ROUTES, as_read, body, send
+from tests.diagnosis.api.routes import MULTIPART, ROUTES, as_read, body, send
 
 pytestmark = pytest.mark.django_db
-JSON_ROUTES = [route for route in ROUTES if not route.is_safe and str(route) != "post study-images"]
+JSON_ROUTES = [route for route in ROUTES if not route.is_safe and str(route) not in MULTIPART]
 NASTY = [
     None,
     True,
@@ -68,6 +68,14 @@ FIELDS = {
     "report-disagree": ["remark"],
     "report-withdraw": ["password", "reason"],
     "study-first-read": ["answer", "places"],
+    "study-preliminary": ["answer", "note"],
+    "discrepancy-rate": ["severity"],
+    "discrepancy-resolve": ["resolution"],
+    "recall-contacts": ["contacted_at", "way", "result"],
+    "recall-close": ["outcome"],
+    "macro-list": ["name", "text", "for_clinic"],
+    "image-annotations": ["kind", "frame", "points", "text", "millimetres"],
+    "annotation-detail": ["points", "text"],
 }
 # fmt: on
 

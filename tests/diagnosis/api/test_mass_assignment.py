@@ -7,7 +7,7 @@ import pytest
 from django.apps import apps
 
 from tests.diagnosis.api.conftest import API, world_of
-from tests.diagnosis.api.routes import ROUTES, as_read, body
+from tests.diagnosis.api.routes import MULTIPART, ROUTES, as_read, body
 from tests.factories import ClinicFactory, MembershipFactory, PatientFactory
 
 pytestmark = pytest.mark.django_db
@@ -16,7 +16,7 @@ WRITES = [
     route
     for route in ROUTES
     if route.method in {"post", "patch"}
-    and str(route) not in {"post study-images", "post patient-merge", "post patient-unmerge"}
+    and str(route) not in MULTIPART | {"post patient-merge", "post patient-unmerge"}
 ]
 MODELS = ["patient", "study", "studyimage", "analysis", "report", "reportversion"]
 

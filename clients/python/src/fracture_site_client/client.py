@@ -180,6 +180,28 @@ class FractureSite:
         params = {"version": version} if version else None
         return self._transport.send("GET", f"reports/{pk}/pdf/", params=params).content
 
+    def key_images(self, study: Id) -> list[models.KeyImage]:
+        """Return the pictures that are kept for a study's report."""
+        return self._all(models.KeyImage, f"studies/{study}/key-images/")
+
+    def annotations(self, study: Id) -> list[models.Annotation]:
+        """Return the caller's own measurements and notes on a study's images."""
+        return self._all(models.Annotation, f"studies/{study}/annotations/")
+
+    # Answers that differ
+
+    def discrepancies(self, **filters: Any) -> Iterator[models.Discrepancy]:
+        """Yield discrepancies, newest first; filter by ``open``, ``kind``, ``study`` …."""
+        return self._pages(models.Discrepancy, "discrepancies/", filters)
+
+    def recalls(self, **filters: Any) -> Iterator[models.Recall]:
+        """Yield recalls of patients, newest first; ``open=True`` for those that go on."""
+        return self._pages(models.Recall, "recalls/", filters)
+
+    def macros(self) -> Iterator[models.Macro]:
+        """Yield the caller's text macros and the clinic's."""
+        return self._pages(models.Macro, "macros/", {})
+
     def model_versions(self) -> Iterator[models.ModelVersion]:
         """Yield the registered models."""
         return self._pages(models.ModelVersion, "models/", {})
@@ -191,6 +213,10 @@ class FractureSite:
 
     def _one(self, model: type[M], method: str, path: str, **options: Any) -> M:
         return model.model_validate_json(self._transport.send(method, path, **options).content)
+
+    def _all(self, model: type[M], path: str) -> list[M]:
+        rows = self._transport.send("GET", path).json()
+        return [model.model_validate(row) for row in rows]
 
     def _pages(self, model: type[M], path: str, filters: Mapping[str, Any]) -> Iterator[M]:
         """Yield the rows of all pages; the next page is fetched when it is needed."""

@@ -54,6 +54,37 @@ class Analysis(BaseModel):
     status: str
 
 
+class Annotation(BaseModel):
+    """
+    One measurement or note of the caller; values follow from the points when it is shown.
+    """
+
+    created_at: AwareDatetime
+    frame: int
+    id: UUID
+    image: UUID
+    kind: str
+    millimetres: float | None
+    points: list[list[float]]
+    revision: int
+    text: str
+    updated_at: AwareDatetime
+
+
+class AnnotationDrawRequest(BaseModel):
+    """
+    What is drawn; an angle has three points, a Cobb angle four, a note one.
+    """
+
+    frame: int | None = 0
+    kind: str
+    millimetres: float | None = Field(
+        None, description="True length of the object of a calibration."
+    )
+    points: list[list[float]]
+    text: str | None = ""
+
+
 class AssignRequestRequest(BaseModel):
     """
     Who shall read the study.
@@ -83,6 +114,27 @@ class Clinic(BaseModel):
     time_zone: str
 
 
+class Delivery(BaseModel):
+    """
+    One promise to send something; `error_code` says why it has failed or still waits.
+    """
+
+    attempts: int
+    created_at: AwareDatetime
+    destination: UUID
+    due_at: AwareDatetime
+    error_code: str
+    event: str
+    finished_at: AwareDatetime | None
+    id: UUID
+    number: int
+    sent: list[dict[str, Any]] = Field(..., description="Identifiers of what was sent.")
+    started_at: AwareDatetime | None
+    status: str
+    study: UUID
+    subject: str
+
+
 class Description(BaseModel):
     """
     What a doctor says of the fracture; blank is nothing.
@@ -93,6 +145,92 @@ class Description(BaseModel):
     fracture_type: str | None = Field(None, title="Type")
     laterality: str | None = Field(None, title="Side")
     severity: str | None = None
+
+
+class Destination(BaseModel):
+    """
+    A system that gets results. Secrets are written and never read.
+    """
+
+    called_ae_title: str | None = Field(None, title="Its AE title")
+    calling_ae_title: str | None = Field(None, title="Our AE title")
+    contents: list[str] | None = Field(None, description="What is sent.")
+    created_at: AwareDatetime
+    events: list[str] = Field(..., description="When something is sent.")
+    host: str | None = None
+    id: UUID
+    is_enabled: bool | None = Field(None, title="In use")
+    kind: str
+    name: str
+    options: dict[str, str] | None = Field(
+        None,
+        description="HL7: `sending_facility`, `receiving_application`, `receiving_facility`, `assigning_authority`.",
+    )
+    port: int | None = None
+    url: str | None = Field(None, title="Address")
+    use_tls: bool | None = Field(None, title="Encrypted (TLS)")
+
+
+class DestinationRequest(BaseModel):
+    """
+    A system that gets results. Secrets are written and never read.
+    """
+
+    called_ae_title: str | None = Field(None, title="Its AE title")
+    calling_ae_title: str | None = Field(None, title="Our AE title")
+    contents: list[str] | None = Field(None, description="What is sent.")
+    events: list[str] = Field(..., description="When something is sent.")
+    host: str | None = None
+    is_enabled: bool | None = Field(None, title="In use")
+    kind: str
+    name: str
+    options: dict[str, str] | None = Field(
+        None,
+        description="HL7: `sending_facility`, `receiving_application`, `receiving_facility`, `assigning_authority`.",
+    )
+    port: int | None = None
+    secrets: dict[str, str] | None = Field(
+        None,
+        description="`bearer_token`, `signing_key`, `certificate`, `key`, `ca` (PEM); an empty one is forgotten, and all are with another address.",
+    )
+    url: str | None = Field(None, title="Address")
+    use_tls: bool | None = Field(None, title="Encrypted (TLS)")
+
+
+class DestinationTest(BaseModel):
+    """
+    Whether a destination answers.
+    """
+
+    code: str = Field(..., description="What is wrong; empty when it answers.")
+    reached: bool
+
+
+class DisagreeRequest(BaseModel):
+    """
+    What the second reader sees otherwise.
+    """
+
+    remark: str
+
+
+class DiscrepancyRateRequest(BaseModel):
+    """
+    How much it matters.
+    """
+
+    severity: str = Field(
+        ...,
+        description="`minor`, or `major`: it could have harmed the patient, and opens a recall.\n\n* `unrated` - Not rated yet\n* `minor` - Minor\n* `major` - Matters for the patient",
+    )
+
+
+class DiscrepancyResolveRequest(BaseModel):
+    """
+    What came of it.
+    """
+
+    resolution: str
 
 
 class Error(BaseModel):
@@ -157,6 +295,18 @@ class FindingRejectRequest(BaseModel):
     text: str | None = None
 
 
+class FinishRequest(BaseModel):
+    """
+    A signature, and whether a second reader is asked for.
+    """
+
+    otp: str | None = None
+    password: str | None = None
+    second_reader: bool | None = Field(
+        None, description="Where the clinic allows it; some reports always have one."
+    )
+
+
 class ImageLinks(BaseModel):
     """
     Addresses of the bytes; `heatmap` is null until a run has drawn one.
@@ -176,6 +326,39 @@ class ImageMoveRequest(BaseModel):
     study: UUID = Field(..., description="Id of the study that the image belongs to.")
 
 
+class KeyImageKeepRequest(BaseModel):
+    """
+    A PNG and its caption.
+    """
+
+    caption: str | None = ""
+    file: bytes
+
+
+class Macro(BaseModel):
+    """
+    A text that ``.name`` and Tab insert.
+    """
+
+    created_at: AwareDatetime
+    for_clinic: bool = Field(..., description="Say whether it is everybody's.")
+    id: UUID
+    name: str
+    text: str
+
+
+class MacroSaveRequest(BaseModel):
+    """
+    A name and what it inserts.
+    """
+
+    for_clinic: bool | None = Field(
+        False, description="For everybody in the clinic; clinic administrators only."
+    )
+    name: str
+    text: str
+
+
 class ModelIdentity(BaseModel):
     """
     Which artifact made a result.
@@ -184,6 +367,88 @@ class ModelIdentity(BaseModel):
     name: str
     sha256: str
     version: str
+
+
+class PaginatedAnnotationList(BaseModel):
+    next: str | None = Field(
+        ...,
+        description="Address of the next page, null when there is none.",
+        examples=["https://clinic.example/api/v1/studies/?cursor=cD0yMDI2LTExLTIw"],
+    )
+    previous: str | None = Field(
+        ...,
+        description="Address of the previous page, null when there is none.",
+        examples=[None],
+    )
+    results: list[Annotation]
+
+
+class PaginatedDeliveryList(BaseModel):
+    next: str | None = Field(
+        ...,
+        description="Address of the next page, null when there is none.",
+        examples=["https://clinic.example/api/v1/studies/?cursor=cD0yMDI2LTExLTIw"],
+    )
+    previous: str | None = Field(
+        ...,
+        description="Address of the previous page, null when there is none.",
+        examples=[None],
+    )
+    results: list[Delivery]
+
+
+class PaginatedDestinationList(BaseModel):
+    next: str | None = Field(
+        ...,
+        description="Address of the next page, null when there is none.",
+        examples=["https://clinic.example/api/v1/studies/?cursor=cD0yMDI2LTExLTIw"],
+    )
+    previous: str | None = Field(
+        ...,
+        description="Address of the previous page, null when there is none.",
+        examples=[None],
+    )
+    results: list[Destination]
+
+
+class PaginatedMacroList(BaseModel):
+    next: str | None = Field(
+        ...,
+        description="Address of the next page, null when there is none.",
+        examples=["https://clinic.example/api/v1/studies/?cursor=cD0yMDI2LTExLTIw"],
+    )
+    previous: str | None = Field(
+        ...,
+        description="Address of the previous page, null when there is none.",
+        examples=[None],
+    )
+    results: list[Macro]
+
+
+class PatchedDestinationRequest(BaseModel):
+    """
+    A system that gets results. Secrets are written and never read.
+    """
+
+    called_ae_title: str | None = Field(None, title="Its AE title")
+    calling_ae_title: str | None = Field(None, title="Our AE title")
+    contents: list[str] | None = Field(None, description="What is sent.")
+    events: list[str] | None = Field(None, description="When something is sent.")
+    host: str | None = None
+    is_enabled: bool | None = Field(None, title="In use")
+    kind: str | None = None
+    name: str | None = None
+    options: dict[str, str] | None = Field(
+        None,
+        description="HL7: `sending_facility`, `receiving_application`, `receiving_facility`, `assigning_authority`.",
+    )
+    port: int | None = None
+    secrets: dict[str, str] | None = Field(
+        None,
+        description="`bearer_token`, `signing_key`, `certificate`, `key`, `ca` (PEM); an empty one is forgotten, and all are with another address.",
+    )
+    url: str | None = Field(None, title="Address")
+    use_tls: bool | None = Field(None, title="Encrypted (TLS)")
 
 
 class PatchedFindingChangeRequest(BaseModel):
@@ -294,6 +559,79 @@ class PixelSpacing(BaseModel):
     column: float
     origin: str
     row: float
+
+
+class Place(BaseModel):
+    """
+    A place that the reader marked, in pixels of the image.
+    """
+
+    height: float
+    image: UUID
+    width: float
+    x: float
+    y: float
+
+
+class PlaceRequest(BaseModel):
+    """
+    A place that the reader marked, in pixels of the image.
+    """
+
+    height: float
+    image: UUID
+    width: float
+    x: float
+    y: float
+
+
+class PreliminaryRead(BaseModel):
+    """
+    A quick answer of the treating doctor until the final report, which prints it as such.
+    """
+
+    answer: str
+    author: Person
+    created_at: AwareDatetime
+    note: str | None = None
+
+
+class PreliminaryReadRequest(BaseModel):
+    """
+    A quick answer of the treating doctor until the final report, which prints it as such.
+    """
+
+    answer: str
+    note: str | None = None
+
+
+class RecallCloseRequest(BaseModel):
+    """
+    How it ended.
+    """
+
+    outcome: str
+
+
+class RecallContact(BaseModel):
+    """
+    One attempt to reach the patient; never a number or an address.
+    """
+
+    author: Person
+    contacted_at: AwareDatetime = Field(..., title="When")
+    result: str
+    way: str = Field(..., title="How")
+
+
+class RecallContactAddRequest(BaseModel):
+    """
+    When, how and with what result.
+    """
+
+    contacted_at: AwareDatetime
+    result: str
+    way: str
 
 
 class ReportCreateRequest(BaseModel):
@@ -471,6 +809,16 @@ class UrgencyPart(BaseModel):
     points: float
 
 
+class WithdrawRequest(BaseModel):
+    """
+    Why the signed report must not be used.
+    """
+
+    otp: str | None = None
+    password: str | None = None
+    reason: str
+
+
 class Alert(BaseModel):
     """
     A result that named people must know of, and who has answered.
@@ -483,6 +831,10 @@ class Alert(BaseModel):
     level: int
     next_at: AwareDatetime | None
     patient: UUID
+    read_first: bool = Field(
+        ...,
+        description="The caller has to answer for themselves before they may know what it is about.",
+    )
     recipients: list[AlertRecipient]
     study: UUID
 
@@ -502,6 +854,27 @@ class AuditEvent(BaseModel):
     target: UUID | None
     target_type: str
     token: UUID | None
+
+
+class Discrepancy(BaseModel):
+    """
+    Two answers to one study that differ; open until somebody says what came of it.
+    """
+
+    created_at: AwareDatetime
+    first: str
+    id: UUID
+    kind: str
+    patient: UUID
+    recall: UUID | None = Field(..., description="The patient's recall, if there is one.")
+    remark: str
+    resolution: str
+    resolved_at: AwareDatetime | None
+    resolved_by: Person | None
+    second: str
+    severity: str
+    study: UUID
+    version: int = Field(..., description="Of the report that was signed.")
 
 
 class FindingReview(BaseModel):
@@ -524,6 +897,25 @@ class FindingReview(BaseModel):
     reject_reason: str = Field(..., title="Reason")
     reject_text: str = Field(..., title="Remark")
     severity: str
+
+
+class FirstRead(BaseModel):
+    """
+    Is there a fracture, and where.
+    """
+
+    answer: str
+    created_at: AwareDatetime
+    places: list[Place] | None = None
+
+
+class FirstReadRequest(BaseModel):
+    """
+    Is there a fracture, and where.
+    """
+
+    answer: str
+    places: list[PlaceRequest] | None = None
 
 
 class ImageResult(BaseModel):
@@ -551,6 +943,21 @@ class ImageResult(BaseModel):
         ...,
         description="What a reader should know, stable codes; more may be added. `photo_of_film`: judged from a photo of a film or screen, with lower trust; others: `hardware`, `cast`, `truncated_file`, `for_processing`, `window_ignored`, `animation_first_frame`, `pages_skipped`, `transparency_flattened`.",
     )
+
+
+class KeyImage(BaseModel):
+    """
+    A picture of the viewer that the report shows.
+    """
+
+    author: Person
+    caption: str
+    created_at: AwareDatetime
+    height: int
+    id: UUID
+    image: UUID
+    sha256: str
+    width: int
 
 
 class Me(BaseModel):
@@ -620,6 +1027,34 @@ class PaginatedAuditEventList(BaseModel):
     results: list[AuditEvent]
 
 
+class PaginatedDiscrepancyList(BaseModel):
+    next: str | None = Field(
+        ...,
+        description="Address of the next page, null when there is none.",
+        examples=["https://clinic.example/api/v1/studies/?cursor=cD0yMDI2LTExLTIw"],
+    )
+    previous: str | None = Field(
+        ...,
+        description="Address of the previous page, null when there is none.",
+        examples=[None],
+    )
+    results: list[Discrepancy]
+
+
+class PaginatedKeyImageList(BaseModel):
+    next: str | None = Field(
+        ...,
+        description="Address of the next page, null when there is none.",
+        examples=["https://clinic.example/api/v1/studies/?cursor=cD0yMDI2LTExLTIw"],
+    )
+    previous: str | None = Field(
+        ...,
+        description="Address of the previous page, null when there is none.",
+        examples=[None],
+    )
+    results: list[KeyImage]
+
+
 class PaginatedModelVersionList(BaseModel):
     next: str | None = Field(
         ...,
@@ -648,6 +1083,20 @@ class PaginatedPatientList(BaseModel):
     results: list[Patient]
 
 
+class PaginatedPreliminaryReadList(BaseModel):
+    next: str | None = Field(
+        ...,
+        description="Address of the next page, null when there is none.",
+        examples=["https://clinic.example/api/v1/studies/?cursor=cD0yMDI2LTExLTIw"],
+    )
+    previous: str | None = Field(
+        ...,
+        description="Address of the previous page, null when there is none.",
+        examples=[None],
+    )
+    results: list[PreliminaryRead]
+
+
 class PaginatedStudySummaryList(BaseModel):
     next: str | None = Field(
         ...,
@@ -662,6 +1111,23 @@ class PaginatedStudySummaryList(BaseModel):
     results: list[StudySummary]
 
 
+class Recall(BaseModel):
+    """
+    A patient who has to be told; open until somebody has closed it.
+    """
+
+    closed_at: AwareDatetime | None
+    closed_by: Person | None
+    contacts: list[RecallContact]
+    created_at: AwareDatetime
+    discrepancy: UUID
+    id: UUID
+    opened_by: Person
+    outcome: str
+    patient: UUID
+    study: UUID
+
+
 class ReportSummary(BaseModel):
     """
     A row of the list: state and people; the texts are read, and audited, one by one.
@@ -672,6 +1138,7 @@ class ReportSummary(BaseModel):
     id: UUID
     reason: str = Field(..., title="Reason for the amendment")
     revision: int
+    second_signed_by: Signer | None
     signed_at: AwareDatetime | None
     signed_by: Signer | None
     status: str
@@ -682,6 +1149,9 @@ class ReportSummary(BaseModel):
         description="SHA-256 of the signed content, as printed on the PDF; blank for a draft.",
     )
     version: int
+    withdrawn: bool = Field(
+        ..., description="Whether this signed version must not be used any more."
+    )
 
 
 class ReportVersion(BaseModel):
@@ -692,12 +1162,16 @@ class ReportVersion(BaseModel):
     author: Person
     number: int
     reason: str = Field(..., title="Reason for the amendment")
+    second_signed_by: Signer | None
     signed_at: AwareDatetime | None
     signed_by: Signer | None
     status: str
     verification_hash: str = Field(
         ...,
         description="SHA-256 of the signed content, as printed on the PDF; blank for a draft.",
+    )
+    withdrawn: bool = Field(
+        ..., description="Whether this signed version must not be used any more."
     )
 
 
@@ -844,6 +1318,20 @@ class Image(BaseModel):
     width: int
 
 
+class PaginatedRecallList(BaseModel):
+    next: str | None = Field(
+        ...,
+        description="Address of the next page, null when there is none.",
+        examples=["https://clinic.example/api/v1/studies/?cursor=cD0yMDI2LTExLTIw"],
+    )
+    previous: str | None = Field(
+        ...,
+        description="Address of the previous page, null when there is none.",
+        examples=[None],
+    )
+    results: list[Recall]
+
+
 class PaginatedReportSummaryList(BaseModel):
     next: str | None = Field(
         ...,
@@ -890,6 +1378,7 @@ class Report(BaseModel):
     )
     recommendation: str
     revision: int
+    second_signed_by: Signer | None
     signed_at: AwareDatetime | None
     signed_by: Signer | None
     status: str
@@ -902,6 +1391,9 @@ class Report(BaseModel):
     )
     version: int
     versions: list[ReportVersion]
+    withdrawn: bool = Field(
+        ..., description="Whether this signed version must not be used any more."
+    )
 
 
 class Study(BaseModel):
