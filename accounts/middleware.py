@@ -47,7 +47,7 @@ SIGNED_IN_KEY = "signed_in_at"
 SEEN_KEY = "seen_at"
 TOKEN_PATHS = ("/api/", "/fhir/")
 # These answer while the database does not.
-UNSCOPED_PATHS = ("/healthz", "/readyz")
+UNSCOPED_PATHS = ("/healthz", "/readyz", "/metrics")
 ABANDONED = "_abandoned"
 RETRY_AFTER_S = "10"
 

@@ -10,6 +10,7 @@ from accounts.web.smart import configuration
 from diagnosis.api.fhir.views import CapabilityView
 from fracture_site import pwa
 from fracture_site.health import healthz, readyz
+from fracture_site.metrics import metrics
 
 # The admin has no door of its own: its sign-in, sign-out and password pages are everybody's.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -20,6 +21,7 @@ admin.site.index_title = "Site operations"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     path("manifest.webmanifest", pwa.manifest, name="manifest"),
     path("service-worker.js", pwa.service_worker, name="service-worker"),
     path("offline/", pwa.offline, name="offline"),

@@ -23,6 +23,7 @@ SECRET_KEY = env_secret("SECRET_KEY")
 SECRET_KEY_FALLBACKS = env_list("SECRET_KEY_FALLBACKS")
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", default="localhost,127.0.0.1,[::1]")
 BASE_URL = env_str("BASE_URL", "http://127.0.0.1:8000")
+METRICS_TOKEN = env_secret("METRICS_TOKEN", "")  # empty: no /metrics
 CSRF_TRUSTED_ORIGINS = [BASE_URL, *env_list("CSRF_TRUSTED_ORIGINS")]
 
 INSTALLED_APPS = [

@@ -16,6 +16,6 @@ SECURE_SSL_REDIRECT = env_bool("SSL_REDIRECT", default=_TLS)
 SECURE_HSTS_SECONDS = env_int("HSTS_SECONDS", default=31536000 if _TLS else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = _TLS
 SECURE_HSTS_PRELOAD = _TLS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes speak http
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # probes speak http
 if env_bool("BEHIND_TLS_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.django_db
 # Opens to everybody, on purpose.
 PUBLIC = {
     "healthz",
+    "metrics",
     "readyz",
     "account_login",
     "account_signup",
