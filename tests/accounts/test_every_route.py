@@ -59,7 +59,7 @@ def concrete(path: str) -> str:
     path = re.sub(
         r"<(\w+:)?\w+>|\(\?P<\w+>.*?\)(?=[/$.])|\(\?P<\w+>[^)]*\)", str(PLACEHOLDER), path
     )
-    return re.sub(r"\\[AZ]|[\^$?]|\\(?=[./])", "", path)
+    return re.sub(r"\\[AZ]|[\^?]|\$$|\\(?=[./])", "", path)
 
 
 def routes() -> list[tuple[str, str]]:
