@@ -23,6 +23,8 @@ from django.urls import URLPattern, path
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
+from accounts.admin_base import OperationsAdmin, ReadOnlyAdmin
+from accounts.admin_smart import SmartAppAdmin
 from accounts.audit import audit_record
 from accounts.models import ApiToken, AuditEvent, Clinic, Invitation, Membership, Role, User
 from accounts.selectors import clinic_name_is_taken
@@ -35,10 +37,11 @@ from accounts.services import (
     member_override,
     token_override_revoke,
 )
-from accounts.tenancy import clinic_scope
 from accounts.web.access import actor_of
 from accounts.web.forms import RolesForm, add_domain_error
 from fracture_site.common.errors import DomainError
+
+__all__ = ["SmartAppAdmin"]  # and everything below: all register themselves
 
 # These would change who can sign in, unaudited: their owners do that in their own accounts.
 for model in (
@@ -46,39 +49,6 @@ for model in (
 ):  # fmt: skip
     if admin.site.is_registered(model):
         admin.site.unregister(model)
-
-
-class OperationsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Nothing is deleted here; what changes is named in the trail."""
-
-    def has_delete_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
-        """Refuse: people and clinics are switched off, and their history stays."""
-        return False
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
-        """Store the row and the names of the changed fields, in the clinic that it concerns."""
-        clinic_id = obj.pk if isinstance(obj, Clinic) else getattr(obj, "clinic_id", None)
-        with clinic_scope(clinic_id):
-            super().save_model(request, obj, form, change)
-            audit_record(
-                actor=actor_of(request),
-                action=f"admin.{obj._meta.model_name}.{'change' if change else 'add'}",
-                clinic_id=clinic_id,
-                target=obj,
-                fields=sorted(form.changed_data),
-            )
-
-
-class ReadOnlyAdmin(OperationsAdmin):
-    """Pages to look at."""
-
-    def has_add_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
-        """Refuse."""
-        return False
-
-    def has_change_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
-        """Refuse."""
-        return False
 
 
 class NewClinicForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 from accounts.audit import audit_record
 from accounts.models import Membership, User
 from accounts.policy import Action, allowed_actions
+from diagnosis.admin_hl7 import Hl7SenderAdmin
 from diagnosis.models import (
     Analysis,
     ClinicOwnedModel,
@@ -25,6 +26,8 @@ from diagnosis.models import (
 )
 from diagnosis.services.analyses import analysis_cancel, analysis_requeue
 from fracture_site.common.errors import DomainError
+
+__all__ = ["Hl7SenderAdmin"]  # and everything below: all register themselves
 
 if TYPE_CHECKING:
     AnyAdmin = admin.ModelAdmin[Any]

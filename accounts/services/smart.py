@@ -38,11 +38,7 @@ def smart_app_create(
         DomainError: ``smart_app_invalid`` or ``smart_keys_invalid``.
     """
     require_site_admin(actor)
-    if not name.strip() or not redirect_uris or not all(map(_is_safe, redirect_uris)):
-        raise DomainError(
-            "smart_app_invalid",
-            _("Give a name and https addresses (http for this machine), without a fragment."),
-        )
+    smart_app_check(name, redirect_uris)
     app = SmartApp.objects.create(
         name=name.strip(),
         redirect_uris=list(redirect_uris),
@@ -50,6 +46,19 @@ def smart_app_create(
     )
     audit_record(actor=actor, action="smart_app.create", clinic_id=None, target=app)
     return app
+
+
+def smart_app_check(name: str, redirect_uris: Sequence[str]) -> None:
+    """Return when an app may be registered like this.
+
+    Raises:
+        DomainError: ``smart_app_invalid``.
+    """
+    if not name.strip() or not redirect_uris or not all(map(_is_safe, redirect_uris)):
+        raise DomainError(
+            "smart_app_invalid",
+            _("Give a name and https addresses (http for this machine), without a fragment."),
+        )
 
 
 def smart_service_create(
