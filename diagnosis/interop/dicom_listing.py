@@ -18,6 +18,11 @@ from diagnosis.interop.dicom_identity import (
 )
 from diagnosis.models import Study, StudyImage
 
+_COLUMNS: Final = {
+    "ImageLaterality": "laterality",
+    "ViewPosition": "view_position",
+    "BodyPartExamined": "body_part_examined",
+}
 SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
 # Matched on the rows of a study, besides the keys of the study itself.
 SERIES_KEYS: Final = ("SeriesInstanceUID", "Modality", "SeriesNumber")
@@ -65,6 +70,10 @@ def instance_dataset(image: StudyImage) -> Dataset:
     dataset.BitsAllocated = 8 if image.bits <= 8 else 16
     if image.frame_count > 1:
         dataset.NumberOfFrames = image.frame_count
+    for keyword, column in _COLUMNS.items():
+        value = text(getattr(image, column))
+        if value:
+            setattr(dataset, keyword, value)
     return dataset
 
 

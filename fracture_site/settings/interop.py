@@ -29,5 +29,12 @@ DIMSE_MAX_CONNECTIONS_PER_ADDRESS = env_int("DIMSE_MAX_CONNECTIONS_PER_ADDRESS",
 DIMSE_MAX_MATCHES = env_int("DIMSE_MAX_MATCHES", default=500, minimum=1)
 DIMSE_MEMORY_BYTES = env_int("DIMSE_MEMORY_BYTES", default=2 * 2**30)
 
+# Web applications elsewhere (https://viewer.example,…) whose pages may read DICOMweb and FHIR with
+# a token of theirs; never with a session's cookie. None unless named.
+CORS_ALLOWED_ORIGINS = env_list("CORS_ALLOWED_ORIGINS")
+CORS_URLS_REGEX = r"^/(api/dicomweb/|fhir/R4/|oauth/token$)"
+CORS_ALLOW_CREDENTIALS = False
+CORS_EXPOSE_HEADERS = ["Content-Location", "ETag", "Last-Modified", "Location", "Warning"]
+
 # Networks (10.0.0.0/8,…) that results may be sent to although they are private: a hospital's own.
 DELIVERY_PRIVATE_NETWORKS = env_list("DELIVERY_PRIVATE_NETWORKS")

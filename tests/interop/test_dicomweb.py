@@ -11,7 +11,8 @@ from dicomweb_client import DICOMwebClient
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 from django.test import Client
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from accounts.models import ApiToken, AuditEvent, Role
@@ -333,7 +334,7 @@ KEYS = {
 
 
 @pytest.mark.usefixtures("django_db_setup")
-@settings(
+@examples(
     max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
@@ -372,3 +373,61 @@ def test_filters_of_series_and_instances_find_exactly_theirs(
         for value in values:
             found = get(web, f"/{level}", limit=1000, **{key: json.loads(value)}).json()
             assert found == [row for row in everything if json.dumps(row[tag]["Value"][0]) == value]
+
+
+def test_what_is_told_is_what_the_standard_says_what_was_matched_and_what_was_asked_for(
+    web, member
+):
+    made = study_with(dicom(1, BodyPartExamined="WRIST"), member=member, body_part="wrist")
+    uid = str(study_dataset_uid(made))
+    description, region, name = "00081030", "00180015", "00100010"
+
+    [plain] = get(web, "/studies", StudyInstanceUID=uid).json()
+    [fuller] = get(web, "/studies", includefield="StudyDescription").json()
+    [everything] = get(web, "/studies", includefield="all").json()
+    assert description not in plain
+    assert name in plain
+    assert description in fuller
+    assert description in everything
+    path = f"/studies/{uid}/instances"
+    [instance] = get(web, path).json()
+    [with_region] = get(web, path, includefield=region).json()
+    [of_all] = get(web, "/instances").json()
+    assert region not in instance
+    assert name not in instance
+    assert with_region[region]["Value"] == ["WRIST"]
+    assert name in of_all
+    assert set(instance) < set(get(web, path, includefield="all").json()[0])
+
+
+def study_dataset_uid(made) -> str:
+    with clinic_scope(made.study.clinic_id):
+        return Study.objects.get(pk=made.study.pk).study_instance_uid
+
+
+ORIGIN = "https://viewer.example"
+
+
+def test_pages_elsewhere_may_read_only_when_the_operator_names_them(web, member, settings):
+    study_with(dicom(1), member=member)
+    asked = {"Origin": ORIGIN, "Accept": "*/*"}
+    assert "Access-Control-Allow-Origin" not in web.get(ROOT + "/studies", headers=asked).headers
+
+    settings.CORS_ALLOWED_ORIGINS = [ORIGIN]
+    answer = web.get(ROOT + "/studies", headers=asked)
+    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert "Access-Control-Allow-Credentials" not in answer.headers
+    preflight = Client().options(
+        "/fhir/R4/Patient",
+        headers={
+            "Origin": ORIGIN,
+            "Access-Control-Request-Method": "GET",
+            "Access-Control-Request-Headers": "authorization",
+        },
+    )
+    assert preflight.status_code == 200
+    assert "authorization" in preflight.headers["Access-Control-Allow-Headers"]
+    other = web.get(ROOT + "/studies", headers={"Origin": "https://evil.example", "Accept": "*/*"})
+    assert "Access-Control-Allow-Origin" not in other.headers
+    for page in ("/", "/api/v1/me/", "/accounts/login/"):
+        assert "Access-Control-Allow-Origin" not in web.get(page, headers=asked).headers

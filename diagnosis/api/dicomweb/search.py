@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from django.http import HttpResponse
@@ -28,6 +29,30 @@ FUZZY_WARNING: Final = (
     '299 fracture-site "The fuzzymatching parameter is not supported. Only literal matching has '
     'been performed."'
 )
+# What is told without being asked for (PS3.18 tables 10.6.3-3 to 10.6.3-5).
+_OF_ALL: Final = ("SpecificCharacterSet", "RetrieveURL", "InstanceAvailability")
+TOLD: Final[Mapping[str, frozenset[str]]] = {
+    "studies": frozenset(
+        {
+            *_OF_ALL, "StudyInstanceUID", "StudyID", "StudyDate", "StudyTime", "AccessionNumber",
+            "ModalitiesInStudy", "ReferringPhysicianName", "PatientName", "PatientID",
+            "PatientBirthDate", "PatientSex", "NumberOfStudyRelatedSeries",
+            "NumberOfStudyRelatedInstances",
+        }
+    ),
+    "series": frozenset(
+        {
+            *_OF_ALL, "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "Modality",
+            "NumberOfSeriesRelatedInstances", "StudyInstanceUID",
+        }
+    ),
+    "instances": frozenset(
+        {
+            *_OF_ALL, "SOPInstanceUID", "SOPClassUID", "InstanceNumber", "Rows", "Columns",
+            "BitsAllocated", "NumberOfFrames", "SeriesInstanceUID", "StudyInstanceUID",
+        }
+    ),
+}  # fmt: skip
 LEVELS: Final[Mapping[str, tuple[str, ...]]] = {
     "studies": tuple(STUDY_KEYS),
     "series": (*STUDY_KEYS, *SERIES_KEYS),
@@ -54,16 +79,17 @@ class SearchViewSet(DicomWebViewSet):
     def _answer(self, request: Request, level: str, path: Mapping[str, str]) -> HttpResponse:
         require_accept(request, "application/dicom+json", "application/json")
         given = {name: value for name, value in path.items() if value}
-        keys, limit, offset, fuzzy = _parameters(request, LEVELS[level])
-        if any(name in keys and keys[name] != value for name, value in given.items()):
+        asked = _parameters(request, LEVELS[level])
+        if any(name in asked.keys and asked.keys[name] != given[name] for name in given):
             raise ValidationError({next(iter(given)): "The address names another one."})
+        told = _told(level, given, asked)
         try:
-            found = self._found(level, keys | given)
-            page = list(itertools.islice(found, offset, offset + limit))
+            found = self._found(level, asked.keys | given)
+            page = list(itertools.islice(found, asked.offset, asked.offset + asked.limit))
         except QueryError as error:
             raise ValidationError({str(error.args[0]): "This value cannot be matched."}) from error
-        response = json_answer(to_json(dataset) for dataset in page)
-        if fuzzy:
+        response = json_answer(to_json(_cut(dataset, told)) for dataset in page)
+        if asked.fuzzy:
             response["Warning"] = FUZZY_WARNING
         return response
 
@@ -107,8 +133,43 @@ def _only(keys: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
     return {name: keys[name] for name in names if name in keys}
 
 
-def _parameters(request: Request, known: tuple[str, ...]) -> tuple[dict[str, str], int, int, bool]:
-    """Return keys, limit, offset and whether a fuzzy match was asked for.
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A query: keys to match, the page, and what is to be told besides; ``None``: everything."""
+
+    keys: dict[str, str]
+    limit: int
+    offset: int
+    fuzzy: bool
+    fields: frozenset[str] | None
+
+
+def _told(level: str, path: Mapping[str, str], asked: _Asked) -> frozenset[str] | None:
+    """Return what is told; ``None`` for everything.
+
+    The level's own, what stands above it as far as the address leaves that open, what was matched,
+    and what was asked for.
+    """
+    if asked.fields is None:
+        return None
+    told = TOLD[level] | asked.fields | set(asked.keys)
+    if level != "studies" and "StudyInstanceUID" not in path:
+        told |= TOLD["studies"]
+    if level == "instances" and "SeriesInstanceUID" not in path:
+        told |= TOLD["series"]
+    return told
+
+
+def _cut(dataset: Dataset, told: frozenset[str] | None) -> Dataset:
+    if told is not None:
+        for element in list(dataset):
+            if element.keyword not in told:
+                del dataset[element.tag]
+    return dataset
+
+
+def _parameters(request: Request, known: tuple[str, ...]) -> _Asked:
+    """Return what was asked for.
 
     Raises:
         ValidationError: a parameter or its value is not understood.
@@ -116,6 +177,7 @@ def _parameters(request: Request, known: tuple[str, ...]) -> tuple[dict[str, str
     keys: dict[str, str] = {}
     numbers = {"limit": DEFAULT_LIMIT, "offset": 0}
     fuzzy = False
+    fields: set[str] = set()
     for name, values in request.query_params.lists():
         if name in numbers:
             numbers[name] = _number(name, values)
@@ -123,14 +185,19 @@ def _parameters(request: Request, known: tuple[str, ...]) -> tuple[dict[str, str
             fuzzy = values[-1].lower() == "true"
         elif name == "includefield":
             for field in ",".join(values).split(","):
-                if field != "all":
-                    _keyword(field)
+                fields.add(field if field == "all" else _keyword(field))
         elif name != "accept":
             keyword = _keyword(name)
             if keyword not in known or len(values) != 1 or "\0" in values[0]:
                 raise ValidationError({name: "This cannot be searched for here."})
             keys[keyword] = values[0]
-    return keys, min(numbers["limit"], MAX_RESULTS), numbers["offset"], fuzzy
+    return _Asked(
+        keys=keys,
+        limit=min(numbers["limit"], MAX_RESULTS),
+        offset=numbers["offset"],
+        fuzzy=fuzzy,
+        fields=None if "all" in fields else frozenset(fields),
+    )
 
 
 def _number(name: str, values: list[str]) -> int:
