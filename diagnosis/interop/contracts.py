@@ -75,6 +75,7 @@ class SourceImageForDicom:
     """The attributes of one untouched image that derived objects refer to or repeat.
 
     ``window`` is centre and width, ``rescale`` slope and intercept, as the image says them.
+    ``study_uid`` is its own study when the result's is another one.
     """
 
     sop_class_uid: str
@@ -89,6 +90,7 @@ class SourceImageForDicom:
     laterality: str = ""
     window: tuple[float, float] | None = None
     rescale: tuple[float, float] | None = None
+    study_uid: str = ""
 
     def __post_init__(self) -> None:
         for uid in (self.sop_class_uid, self.sop_instance_uid, self.series_instance_uid):
@@ -155,12 +157,21 @@ class ImageResultForDicom:
 
 @dataclass(frozen=True, slots=True)
 class AlgorithmForDicom:
-    """The model and who makes it; ``serial_number`` tells installations apart."""
+    """The model and who makes it; ``serial_number`` tells installations apart.
+
+    ``is_recalled``: the version was recalled after it made the result.
+    """
 
     name: str
     version: str
     manufacturer: str
     serial_number: str
+    is_recalled: bool = False
+
+    @property
+    def label(self) -> str:
+        """The version as readers of a picture see it."""
+        return f"{self.version} RECALLED" if self.is_recalled else self.version
 
     def __post_init__(self) -> None:
         if not all((self.name, self.version, self.manufacturer, self.serial_number)):

@@ -83,7 +83,7 @@ def secondary_capture(
     stamp(dataset, result.created_at)
     dataset.DateOfSecondaryCapture = dataset.ContentDate
     dataset.TimeOfSecondaryCapture = dataset.ContentTime
-    dataset.DerivationDescription = f"{WARNING}; {text(result.algorithm.version)}"
+    dataset.DerivationDescription = f"{WARNING}; {text(result.algorithm.label)}"
     return dataset
 
 
@@ -93,7 +93,7 @@ def _burned(
     height, width = pixels.shape[:2]
     size = max(12, min(height, width) // 40)
     font = ImageFont.load_default(size)
-    lines = [WARNING, f"{text(result.algorithm.name)} {text(result.algorithm.version)}"]
+    lines = [WARNING, f"{text(result.algorithm.name)} {text(result.algorithm.label)}"]
     if not item.findings:
         lines.append(summary(result, item))
     widest = int(max(font.getlength(line) for line in lines))

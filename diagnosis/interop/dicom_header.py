@@ -87,6 +87,8 @@ def reference(result: ResultForDicom, image: SourceImageForDicom) -> Dataset:
     dataset.SOPInstanceUID = image.sop_instance_uid
     dataset.SeriesInstanceUID = image.series_instance_uid
     identity(dataset, result.patient, result.study)
+    if image.study_uid:
+        dataset.StudyInstanceUID = image.study_uid
     dataset.Modality = image.modality
     dataset.Rows = image.rows
     dataset.Columns = image.columns

@@ -9,6 +9,7 @@ from diagnosis.interop.contracts import PatientForDicom, StudyForDicom
 from diagnosis.interop.dicom_header import uid_of
 from diagnosis.models import Patient, Study, StudyImage
 
+OTHER_STUDY: Final = "StudyInstanceUID"  # in ``StudyImage.dicom_header``
 _UID: Final = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
 _MODALITY: Final = re.compile(r"[A-Z]{2,16}")
 _SEXES: Final = {Patient.Sex.FEMALE: "F", Patient.Sex.MALE: "M", Patient.Sex.OTHER: "O"}
@@ -22,6 +23,11 @@ def known_uid(uid: str) -> str:
 def study_uid(study: Study) -> str:
     """Return the Study Instance UID: the one that came in, else one made of the study's id."""
     return known_uid(study.study_instance_uid) or str(uid_of(study.pk))
+
+
+def other_study_uid(image: StudyImage) -> str:
+    """Return the DICOM study that an image came with when it is filed under another one."""
+    return known_uid(str(image.dicom_header.get(OTHER_STUDY, "")))
 
 
 def image_uid(image: StudyImage) -> str:

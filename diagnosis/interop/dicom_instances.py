@@ -66,7 +66,7 @@ def instance(
     return dataset
 
 
-def source_of(dataset: Dataset, *, side: str) -> SourceImageForDicom:
+def source_of(dataset: Dataset, *, side: str, study_uid: str = "") -> SourceImageForDicom:
     """Return what the writers of results need to know of an instance."""
     return SourceImageForDicom(
         sop_class_uid=str(dataset.SOPClassUID),
@@ -79,6 +79,7 @@ def source_of(dataset: Dataset, *, side: str) -> SourceImageForDicom:
         photometric_interpretation=str(dataset.PhotometricInterpretation),
         frame_count=int(dataset.get("NumberOfFrames") or 1),
         laterality=side,
+        study_uid=study_uid,
         window=_pair(dataset, "WindowCenter", "WindowWidth"),
         rescale=_pair(dataset, "RescaleSlope", "RescaleIntercept"),
     )

@@ -105,7 +105,7 @@ def label(result: ResultForDicom, finding: FindingForDicom) -> str:
     """Return the words at a box."""
     if finding.probability is None:
         return "Reader"
-    return f"AI {text(result.algorithm.version)} {finding.probability:.0%}"
+    return f"AI {text(result.algorithm.label)} {finding.probability:.0%}"
 
 
 def dashes(outline_points: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
@@ -179,7 +179,7 @@ def _words(
 
 def summary(result: ResultForDicom, item: ImageResultForDicom) -> str:
     """Return the words for an image without a box, which must not pass for a clean one."""
-    words = f"AI {text(result.algorithm.version)} {_NOTES[item.verdict]}"
+    words = f"AI {text(result.algorithm.label)} {_NOTES[item.verdict]}"
     if item.probability is not None:
         words = f"{words} ({item.probability:.0%})"
     return words

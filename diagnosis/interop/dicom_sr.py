@@ -38,7 +38,9 @@ def structured_report(result: ResultForDicom) -> Dataset:
     """
     signature = result.signature
     state = "verified" if signature else "unverified"
-    evidence = [reference(result, item.image) for item in result.images]
+    # The report belongs to the study of the first one; images of other studies are only named.
+    items = sorted(result.images, key=lambda item: bool(item.image.study_uid))
+    evidence = [reference(result, item.image) for item in items]
     dataset = sr.ComprehensiveSR(
         evidence=evidence,
         content=_content(result)[0],
@@ -54,7 +56,9 @@ def structured_report(result: ResultForDicom) -> Dataset:
         institution_name=text(result.institution) or None,
         previous_versions=_predecessors(result),
         performed_procedure_codes=[codes.PLAIN_RADIOGRAPHY],
-        series_description="AI findings",
+        series_description="AI findings (model recalled)"
+        if result.algorithm.is_recalled
+        else "AI findings",
         specific_character_set=UTF8,
         transfer_syntax_uid=TRANSFER_SYNTAX,
         **equipment(result.algorithm),
@@ -181,6 +185,7 @@ def _algorithm(algorithm: AlgorithmForDicom) -> sr.AlgorithmIdentification:
         version=text(algorithm.version),
         family=codes.ARTIFICIAL_INTELLIGENCE,
         manufacturer=text(algorithm.manufacturer),
+        parameters=["recalled"] if algorithm.is_recalled else None,
     )
 
 

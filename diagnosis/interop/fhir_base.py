@@ -179,6 +179,11 @@ def clinic_reference(context: FhirContext) -> Json:
     }
 
 
+def model_recalled(context: FhirContext) -> Json:
+    """Return the tag of what rests on a model version that was recalled afterwards."""
+    return coding(context.code_system("transparency"), "model-recalled", "AI model recalled")
+
+
 def ai_asserted() -> Json:
     """Return the security label that tells that a machine made the content."""
     return coding(TERMINOLOGY + "v3-ObservationValue", "AIAST", "Artificial Intelligence asserted")

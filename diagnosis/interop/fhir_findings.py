@@ -20,6 +20,7 @@ from diagnosis.interop.fhir_base import (
     dicom_uid,
     dicom_uid_identifier,
     instant,
+    model_recalled,
     quantity,
     reference,
     require_clinic,
@@ -29,6 +30,7 @@ from diagnosis.interop.fhir_imaging import body_site_text, image_side
 from diagnosis.models import Analysis, Finding, Study, StudyImage, Verdict
 from diagnosis.models.regions import region_label
 
+_RECALLED = "The AI model version that made this was recalled: do not rely on it."
 _INTERPRETATIONS = {
     "definite": ("POS", "Positive", "Fracture"),
     "suspicion": ("IND", "Indeterminate", "Suspicion of a fracture"),
@@ -128,13 +130,17 @@ def _observation(context: FhirContext, analysed: AnalysedImage, *, key: UUID) ->
     if analysis.finished_at is None or analysis.model_version_id is None:
         raise ValueError("an analysis without result")
     signed_at, started = analysed.signed_at, analysed.started
+    model = analysis.model_version
+    recalled_at = model.recalled_at if model else None
+    told = [signed_at or analysis.finished_at, *([recalled_at] if recalled_at else [])]
     part = study.get_body_part_display() or region_label(analysis.region)
     site = body_site_text(part, image_side(image, study))
     return {
         "id": str(key),
         "meta": {
-            "lastUpdated": instant(signed_at or analysis.finished_at),
+            "lastUpdated": instant(max(told)),
             "security": [ai_asserted()],
+            "tag": [model_recalled(context)] if recalled_at else None,
         },
         "status": "final" if signed_at else "preliminary",
         "category": [concept(coding(TERMINOLOGY + "observation-category", "imaging", "Imaging"))],
@@ -145,6 +151,7 @@ def _observation(context: FhirContext, analysed: AnalysedImage, *, key: UUID) ->
         "method": concept(text="Calibrated probability by an AI model"),
         "device": reference("Device", analysis.model_version_id),
         "derivedFrom": [reference("ImagingStudy", study.pk)],
+        "note": [{"text": _RECALLED}] if recalled_at else None,
     }
 
 

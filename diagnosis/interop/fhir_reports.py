@@ -20,6 +20,7 @@ from diagnosis.interop.fhir_base import (
     compact,
     concept,
     instant,
+    model_recalled,
     person_reference,
     reference,
     require_clinic,
@@ -49,6 +50,7 @@ def fhir_diagnostic_report(
     observations: Iterable[UUID] = (),
     pdf: ReportPdf | None = None,
     started: datetime | None = None,
+    is_recalled: bool = False,
 ) -> FhirDiagnosticReport:
     """Return a report as ``version`` says it; choose that with ``shown_version``.
 
@@ -60,6 +62,7 @@ def fhir_diagnostic_report(
         observations: Ids of the observations that it rests on.
         pdf: The printed report of a signed version.
         started: When the images were taken, if that is known.
+        is_recalled: Whether it rests on a model version that was recalled afterwards.
 
     Raises:
         ValueError: the rows do not belong together, an amendment is not signed yet, or the PDF
@@ -74,7 +77,7 @@ def fhir_diagnostic_report(
         compact(
             {
                 "id": str(report.pk),
-                "meta": _report_meta(context, version, assisted=bool(ids)),
+                "meta": _report_meta(context, version, assisted=bool(ids), is_recalled=is_recalled),
                 "identifier": [
                     {"system": context.identifier_system("report-digest"), "value": digest}
                 ]
@@ -125,7 +128,9 @@ def report_status(version: ReportVersion) -> Literal["preliminary", "final", "am
     return "preliminary"
 
 
-def _report_meta(context: FhirContext, version: ReportVersion, *, assisted: bool) -> Json:
+def _report_meta(
+    context: FhirContext, version: ReportVersion, *, assisted: bool, is_recalled: bool
+) -> Json:
     """Return version and time; a report that rests on AI observations is tagged."""
     final = version.status == ReportVersion.Status.SIGNED
     at = version.signed_at or version.updated_at
@@ -133,7 +138,7 @@ def _report_meta(context: FhirContext, version: ReportVersion, *, assisted: bool
     return {
         "versionId": str(version.number) if final else f"0.{version.revision}",
         "lastUpdated": instant(at) if at else None,
-        "tag": [tag] if assisted else None,
+        "tag": ([tag] if assisted else []) + ([model_recalled(context)] if is_recalled else []),
     }
 
 

@@ -162,6 +162,10 @@ def _with_signature(rows: Any, user: User, prefix: str) -> Any:
         .defer(f"{image}__study__search")
         .annotate(
             fhir_at=F(f"{prefix}finished_at"),
-            fhir_updated=Coalesce(F("signed_at"), F(f"{prefix}finished_at")),
+            # A recall of the model changes what is told of its results.
+            fhir_updated=Greatest(
+                Coalesce(F("signed_at"), F(f"{prefix}finished_at")),
+                F(f"{prefix}model_version__recalled_at"),
+            ),
         )
     )

@@ -14,6 +14,7 @@ SIDE_IMAGE: Final = "side_differs_from_image"
 SIDE_IMAGES: Final = "sides_differ_between_images"
 SIDE_REPORT: Final = "side_differs_from_report"
 VIEWS_MISSING: Final = "views_missing"
+STUDIES_MIXED: Final = "dicom_studies_mixed"
 _LETTERS = {"L": "left", "R": "right", "B": "both"}
 # DICOM ViewPosition (0018,5101) in the words of a trauma series.
 _VIEWS = {
@@ -58,6 +59,8 @@ def study_warnings(
         warnings.append(SIDE_REPORT)
     if images and _lacks_views(images, views):
         warnings.append(VIEWS_MISSING)
+    if any("StudyInstanceUID" in image.dicom_header for image in images):
+        warnings.append(STUDIES_MIXED)
     return warnings
 
 

@@ -27,11 +27,16 @@ from diagnosis.interop.contracts import (
 )
 from diagnosis.interop.dicom_capture import secondary_capture
 from diagnosis.interop.dicom_document import encapsulated_pdf
-from diagnosis.interop.dicom_identity import patient_for_dicom, study_for_dicom
+from diagnosis.interop.dicom_identity import (
+    other_study_uid,
+    patient_for_dicom,
+    study_for_dicom,
+)
 from diagnosis.interop.dicom_instances import instance, source_of
 from diagnosis.interop.dicom_presentation import presentation_state
 from diagnosis.interop.dicom_sr import structured_report
 from diagnosis.models import Content, Finding, ReportVersion, Study, StudyImage
+from diagnosis.selectors.recalls import recalled_names, result_is_recalled
 from diagnosis.storage import object_read
 
 MANUFACTURER: Final = "Fracture Site"
@@ -50,6 +55,7 @@ class StudyResult:
     findings: Mapping[UUID, list[FindingForDicom]]
     version: ReportVersion | None
     predecessors: tuple[PredecessorForDicom, ...] = ()
+    is_recalled: bool = False
 
 
 def study_result_read(
@@ -66,7 +72,8 @@ def study_result_read(
     known = {entry["id"] for entry in result.get("images", [])}
     if version is not None and known:  # what came after the signature is not part of it
         images = [image for image in images if str(image.pk) in known]
-    return StudyResult(study, images, result, findings, version, predecessors)
+    is_recalled = result_is_recalled(result, recalled_names())
+    return StudyResult(study, images, result, findings, version, predecessors, is_recalled)
 
 
 def result_digest(result: Mapping[str, Any] | None) -> str:
@@ -147,15 +154,17 @@ def _result(found: StudyResult, instances: Mapping[UUID, Dataset]) -> ResultForD
         )
     by_image = {entry["id"]: entry for entry in found.result.get("images", [])}
     moment = version.signed_at if version and version.signed_at else study.updated_at
+    result_id = version.pk if version else uuid5(study.pk, result_digest(found.result))
     return ResultForDicom(
-        result_id=version.pk if version else uuid5(study.pk, result_digest(found.result)),
+        # Objects that say more are other objects: what was sent before a recall keeps its UIDs.
+        result_id=uuid5(result_id, "recalled") if found.is_recalled else result_id,
         patient=patient_for_dicom(study.patient),
         study=study_for_dicom(study, found.images),
         images=tuple(
             _item(found, image, instances[image.pk], by_image.get(str(image.pk), {}))
             for image in found.images
         ),
-        algorithm=_algorithm(found.result),
+        algorithm=_algorithm(found.result, is_recalled=found.is_recalled),
         created_at=(moment or timezone.now()).astimezone(zone).replace(microsecond=0),
         institution=study.clinic.name,
         signature=replace(signature, signed_at=signature.signed_at.replace(microsecond=0))
@@ -171,7 +180,11 @@ def _item(
     side = image.laterality if image.laterality in {"L", "R", "B"} else ""
     verdict = ImageVerdict(entry.get("verdict") or "cannot_assess")
     return ImageResultForDicom(
-        image=source_of(dataset, side=side or _SIDES.get(found.study.side, "")),
+        image=source_of(
+            dataset,
+            side=side or _SIDES.get(found.study.side, ""),
+            study_uid=other_study_uid(image),
+        ),
         verdict=verdict,
         probability=entry.get("probability"),
         region=entry.get("region") or "",
@@ -179,11 +192,11 @@ def _item(
     )
 
 
-def _algorithm(result: Mapping[str, Any]) -> AlgorithmForDicom:
+def _algorithm(result: Mapping[str, Any], *, is_recalled: bool) -> AlgorithmForDicom:
     model = result.get("model") or {}
     name, version = model.get("name", NO_ALGORITHM[0]), model.get("version", NO_ALGORITHM[1])
     host = urlsplit(settings.BASE_URL).hostname or "localhost"
-    return AlgorithmForDicom(name, version, MANUFACTURER, host)
+    return AlgorithmForDicom(name, version, MANUFACTURER, host, is_recalled)
 
 
 def _reviewed(entries: list[dict[str, Any]]) -> dict[UUID, list[FindingForDicom]]:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from accounts.audit import audit_record
 from accounts.models import User
 from accounts.policy import Action, require
+from diagnosis.interop.dicom_identity import OTHER_STUDY
 from diagnosis.models import Analysis, Patient, Priority, Report, ReportVersion, Study, StudyImage
 from diagnosis.services.patients import patient_locked
 from diagnosis.services.search_index import study_reindex
@@ -170,8 +171,10 @@ def image_move(*, actor: User, image: StudyImage, study: Study) -> StudyImage:
     old, new = studies[old_study_id], studies[study.pk]
     if old.pk == new.pk:
         return moved
+    own_uid = str(moved.dicom_header.get(OTHER_STUDY) or old.study_instance_uid)
+    note_other_study(moved, new, own_uid if moved.sop_instance_uid else "")
     moved.study, moved.position = new, next_position(new)
-    moved.save(update_fields=["study", "position"])
+    moved.save(update_fields=["study", "position", "dicom_header"])
     for patient_id in dict.fromkeys((old.patient_id, new.patient_id)):
         audit_record(
             actor=actor,
@@ -185,6 +188,17 @@ def image_move(*, actor: User, image: StudyImage, study: Study) -> StudyImage:
     for study_id in sorted((old.pk, new.pk)):
         study_refresh(study_id=study_id)
     return moved
+
+
+def note_other_study(image: StudyImage, study: Study, own_uid: str) -> None:
+    """Keep which DICOM study an image is of when that is not the one that it is filed under.
+
+    What is made of it must name the image as the archive has it.
+    """
+    header = {key: value for key, value in image.dicom_header.items() if key != OTHER_STUDY}
+    if own_uid and study.study_instance_uid and own_uid != study.study_instance_uid:
+        header[OTHER_STUDY] = own_uid
+    image.dicom_header = header
 
 
 def next_position(study: Study) -> int:

@@ -10,6 +10,7 @@ from diagnosis.selectors.study_warnings import (
     SIDE_IMAGE,
     SIDE_IMAGES,
     SIDE_REPORT,
+    STUDIES_MIXED,
     VIEWS_MISSING,
 )
 from diagnosis.services.study_urgency import study_urgency_parts
@@ -32,12 +33,16 @@ WARNINGS = {
     SIDE_IMAGE: _("The image's side differs from the side that was ordered. Check the patient."),
     SIDE_IMAGES: _("The images are of both sides, and no side was ordered."),
     SIDE_REPORT: _("The report names the other side."),
+    STUDIES_MIXED: _(
+        "Images of several DICOM studies are filed here. Check that all are of this examination."
+    ),
     VIEWS_MISSING: _("A view that this clinic expects for the body part is missing."),
 }
 SHORT_WARNINGS = {
     SIDE_IMAGE: _("Side?"),
     SIDE_IMAGES: _("Both sides"),
     SIDE_REPORT: _("Side in report?"),
+    STUDIES_MIXED: _("Several studies"),
     VIEWS_MISSING: _("View missing"),
 }
 VIEW_LABELS = {

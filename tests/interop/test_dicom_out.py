@@ -8,9 +8,10 @@ import pytest
 
 from accounts.tenancy import clinic_scope
 from diagnosis import tasks
-from diagnosis.models import Content, Delivery, Event, Finding, FindingReview
+from diagnosis.models import Content, Delivery, Event, Finding, FindingReview, Study
 from diagnosis.services.analysis_runs import _note
 from diagnosis.services.destinations import destination_test
+from diagnosis.services.dicom_results import objects_build, study_result_read
 from diagnosis.services.reports import report_amend, report_sign
 from diagnosis.storage import object_read
 from ml.data.synthetic import to_png
@@ -265,3 +266,32 @@ def test_an_archive_that_was_away_gets_everything_once_and_in_order(orthanc):
 def subjects(clinic_id) -> list[str]:
     with clinic_scope(clinic_id):
         return list(Delivery.objects.values_list("subject", flat=True))
+
+
+def test_images_of_several_dicom_studies_are_named_as_the_archive_has_them(client):
+    made = study_with(dicom(1), dicom(2))  # two studies of the archive in one of ours
+    own, other = (str(pydicom.dcmread(io.BytesIO(dicom(n))).StudyInstanceUID) for n in (1, 2))
+
+    with clinic_scope(made.study.clinic_id):
+        study = Study.objects.select_related("patient", "clinic").get(pk=made.study.pk)
+        found = study_result_read(study=study, version=None)
+        objects = list(objects_build(found, [Content.SR, Content.PRESENTATION]))
+
+    report = next(dataset for kind, dataset in objects if kind == Content.SR)
+    assert report.StudyInstanceUID == own
+    named = {
+        str(item.StudyInstanceUID): str(
+            item.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        )
+        for keyword in (
+            "CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence",
+        )
+        for item in report.get(keyword) or ()
+    }  # fmt: skip
+    assert set(named) == {own, other}
+    assert named[other] == made.images[1].sop_instance_uid
+    states = [dataset for kind, dataset in objects if kind == Content.PRESENTATION]
+    assert [str(state.StudyInstanceUID) for state in states] == [own, other]
+    client.force_login(made.member.user)
+    page = client.get(f"/studies/{study.pk}/").content.decode()
+    assert "Images of several DICOM studies are filed here" in page

@@ -26,6 +26,7 @@ from diagnosis.interop.fhir_trail import (
 )
 from diagnosis.models import Analysis, ModelVersion, Report, ReportVersion
 from diagnosis.selectors.fhir import earlier_signed_versions, fhir_analyses, fhir_models
+from diagnosis.selectors.recalls import Names, recalled_names, result_is_recalled
 
 Build = Callable[[FhirContext, User, Sequence[Any]], list[Resource]]
 
@@ -72,7 +73,8 @@ def reports(context: FhirContext, user: User, rows: Sequence[Report]) -> list[Re
     studies_of_rows = [row.study_id for row in rows]
     for analysis in fhir_analyses(user=user).filter(image__study__in=studies_of_rows):
         analyses.setdefault(analysis.image.study_id, []).append(analysis)
-    return [_report(context, row, analyses.get(row.study_id, [])) for row in rows]
+    recalled = recalled_names()
+    return [_report(context, row, analyses.get(row.study_id, []), recalled) for row in rows]
 
 
 def report_provenances(
@@ -103,7 +105,9 @@ def _analysed(analysis: Analysis, signed_at: Any = None) -> AnalysedImage:
     )
 
 
-def _report(context: FhirContext, row: Report, analyses: list[Analysis]) -> Resource:
+def _report(
+    context: FhirContext, row: Report, analyses: list[Analysis], recalled: Names
+) -> Resource:
     version = shown_version(row.versions.all())
     if version is None:
         raise ValueError("a report without a version")
@@ -111,7 +115,13 @@ def _report(context: FhirContext, row: Report, analyses: list[Analysis]) -> Reso
     if version.status == ReportVersion.Status.SIGNED:
         pdf = ReportPdf(f"{context.fhir_url}/Binary/{version.pk}")
     return fhir_diagnostic_report(
-        context, version, row, row.study, observations=_basis(version, analyses), pdf=pdf
+        context,
+        version,
+        row,
+        row.study,
+        observations=_basis(version, analyses),
+        pdf=pdf,
+        is_recalled=result_is_recalled(version.result, recalled),
     )
 
 
