@@ -18,7 +18,7 @@ CODE_PATTERN: Final = re.compile(r"[A-Z0-9 _]{1,16}")
 HEADER: Final = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID",
     "StudyDate", "StudyTime", "AcquisitionDate", "AcquisitionTime", "ContentDate", "ContentTime",
-    "SeriesNumber", "InstanceNumber",
+    "SeriesNumber", "InstanceNumber", "IssuerOfPatientID",
 )  # fmt: skip
 HEADER_LENGTH: Final = 200
 PROJECTION: Final = frozenset({"CR", "DX", "RG", "XA", "RF", "MG", "IO", "PX", "XC"})

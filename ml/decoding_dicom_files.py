@@ -2,6 +2,7 @@
 
 import itertools
 import struct
+import zlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +11,7 @@ from ml.decoding_raster import jpeg_frame_header
 
 IMPLICIT: Final = "1.2.840.10008.1.2"
 EXPLICIT: Final = "1.2.840.10008.1.2.1"
+DEFLATED: Final = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 RLE: Final = "1.2.840.10008.1.2.5"
 J2K: Final = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203))
@@ -28,6 +30,7 @@ SHORT_VRS: Final = frozenset({b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b
                               b"US"})  # fmt: skip
 MAX_META_BYTES: Final = 65_536
 MAX_TILES: Final = 4096
+MAX_INFLATED_BYTES: Final = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,23 @@ def read_file_meta(data: bytes) -> FileMeta:
     if first is None:
         raise UnreadableImageError("damaged", "no data set")
     return FileMeta(EXPLICIT if first[3] else IMPLICIT, at)
+
+
+def inflated(dataset: bytes) -> bytes:
+    """Return a deflated data set (PS3.5 A.5) as it was before, within a limit.
+
+    Raises:
+        UnreadableImageError: ``damaged``, or ``too_large`` for more than ``MAX_INFLATED_BYTES``.
+    """
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        found = inflater.decompress(dataset, MAX_INFLATED_BYTES)
+    except zlib.error as error:
+        raise UnreadableImageError("damaged", "deflated data set") from error
+    if not inflater.eof:
+        code = "too_large" if len(found) == MAX_INFLATED_BYTES else "damaged"
+        raise UnreadableImageError(code, "deflated data set")
+    return found
 
 
 def check_compressed_frame(

@@ -1,10 +1,10 @@
 """The data set of a DICOM file and its frames, decoded one at a time.
 
 The transfer syntax is taken from the file meta information by a reader of our own and checked
-against an allow-list before pydicom sees a byte: pydicom inflates a deflated data set without bound
-(1 MB gave 2.1 GiB). Headers of compressed frames must agree with Rows and Columns before a codec
-runs, because codecs believe their stream: 1,512 bytes that said 64 x 64 outside and 16000 x 16000
-inside took 1.3 GiB.
+against an allow-list before pydicom sees a byte; a deflated data set is inflated here, because
+pydicom does it without bound (1 MB gave 2.1 GiB). Headers of compressed frames must agree with
+Rows and Columns before a codec runs, because codecs believe their stream: 1,512 bytes that said
+64 x 64 outside and 16000 x 16000 inside took 1.3 GiB.
 """
 
 import io
@@ -28,7 +28,14 @@ from pydicom.uid import UID
 
 from ml.contracts import UnreadableImageError
 from ml.decoding_common import Frame, has_real_color, luminance, reading_border
-from ml.decoding_dicom_files import FileMeta, check_compressed_frame, read_file_meta
+from ml.decoding_dicom_files import (
+    DEFLATED,
+    EXPLICIT,
+    FileMeta,
+    check_compressed_frame,
+    inflated,
+    read_file_meta,
+)
 from ml.decoding_display import DisplayTransform
 
 # Bad values in elements nobody looks at must not refuse a radiograph; those that matter are
@@ -63,6 +70,7 @@ KEYWORDS: Final = [
     "PatientName",
     "PatientBirthDate",
     "PatientSex",
+    "IssuerOfPatientID",
     "AccessionNumber",
     "StudyID",
     "StudyDate",
@@ -131,10 +139,12 @@ def open_dicom(data: bytes, keywords: Sequence[str] = KEYWORDS) -> DicomSource:
     Whatever follows the pixel data (padding, signatures, an appended archive) is never read.
 
     Raises:
-        UnreadableImageError: ``unsupported_transfer_syntax``. Any other parser error is passed on
-            to the border in ``ml.decoding``.
+        UnreadableImageError: ``unsupported_transfer_syntax``; or as ``inflated``. Any other parser
+            error is passed on to the border in ``ml.decoding``.
     """
     meta = read_file_meta(data)
+    if meta.transfer_syntax_uid == DEFLATED:
+        data, meta = inflated(data[meta.dataset_offset :]), FileMeta(EXPLICIT, 0)
     if meta.transfer_syntax_uid not in PLUGINS and meta.is_encapsulated:
         raise UnreadableImageError("unsupported_transfer_syntax", meta.transfer_syntax_uid)
     seen_pixels = False

@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     JPEG2000,
+    DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
@@ -48,7 +49,11 @@ def changed(data: bytes, **values: object) -> bytes:
 
 
 @pytest.mark.parametrize("bits", [8, 12])
-@pytest.mark.parametrize("uid", [ImplicitVRLittleEndian, ExplicitVRBigEndian], ids=lambda u: u.name)
+@pytest.mark.parametrize(
+    "uid",
+    [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian],
+    ids=lambda u: u.name,
+)
 def test_uncompressed_transfer_syntaxes_show_the_same(uid, bits):
     pixels = radiograph(bits=bits)
     assert np.array_equal(frame_of(native(pixels, uid)), frame_of(to_dicom(pixels)))

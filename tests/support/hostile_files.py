@@ -224,7 +224,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "jpeg-ls-size": (jpeg_ls_bomb, "damaged"),
     "jpeg-size-in-dicom": (jpeg_bomb_in_dicom, "damaged"),
     "rle-too-short": (rle_too_short, "damaged"),
-    "deflated": (deflated_bomb, "unsupported_transfer_syntax"),
+    "deflated": (deflated_bomb, "too_large"),
     "png-header": (png_header_bomb, "too_many_pixels"),
     "jpeg-header": (jpeg_header_bomb, "too_many_pixels"),
     "tiff-header": (tiff_header_bomb, "too_many_pixels"),
