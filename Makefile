@@ -43,6 +43,12 @@ test: .venv/installed-dev ## Run all tests with coverage
 chaos: .venv/installed-dev ## Kill workers and empty the broker for minutes (CHAOS_UPLOADS, CHAOS_KILLS)
 	@CHAOS_UPLOADS="$(CHAOS_UPLOADS)" CHAOS_KILLS="$(CHAOS_KILLS)" $(MAKE) test ARGS="tests/chaos -v"
 
+.PHONY: ohif
+ohif: .venv/installed-dev ## Open a study in OHIF itself, fetched from the npm registry (needs npm)
+	@mkdir -p var/ohif && cd var/ohif && { test -d package/dist || { \
+		npm pack --silent @ohif/app@3.13.2 >/dev/null && tar xzf ohif-app-3.13.2.tgz; }; }
+	@OHIF_DIST="$(CURDIR)/var/ohif/package/dist" $(MAKE) test ARGS="tests/interop/test_ohif.py -v"
+
 .PHONY: lint
 lint: .venv/installed-dev ## Check style and formatting
 	$(BIN)/ruff check $(SOURCES)

@@ -1,6 +1,6 @@
 """OHIF, unchanged, lists and opens a study of ours in Chromium.
 
-Needs its build: `npm pack @ohif/app@3.13.2`, unpacked, and OHIF_DIST set to its `dist` folder.
+`make ohif` fetches its build from the npm registry and sets OHIF_DIST to its `dist` folder.
 """
 
 import mimetypes
