@@ -44,6 +44,7 @@ class Action(StrEnum):
     DESTINATION_MANAGE = "destination.manage"
     DELIVERY_SEND = "delivery.send"
     STUDY_EXPORT = "study.export"
+    PRIOR_FETCH = "prior.fetch"
 
 
 _VIEW = frozenset({Action.PATIENT_VIEW, Action.STUDY_VIEW, Action.REPORT_VIEW})
@@ -55,6 +56,7 @@ _REGISTER = frozenset(
         Action.IMAGE_MOVE,
         Action.IMAGE_ANNOTATE,
         Action.ANALYSIS_REQUEST,
+        Action.PRIOR_FETCH,
         Action.TOKEN_MANAGE,
     }
 )

@@ -72,11 +72,17 @@ class Hl7SenderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Refuse the page that Django would make; this one has its own form."""
         return False
 
-    def has_view_permission(self, request: HttpRequest, _obj: Any = None) -> bool:
+    def has_delete_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
+        """Refuse: a sender is stopped, and what it sent stays."""
+        return False
+
+    def has_change_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
+        """Refuse the page that Django would make."""
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
         """Allow operators of the site."""
         return bool(request.user.is_active and getattr(request.user, "is_staff", False))
-
-    has_change_permission = has_delete_permission = has_view_permission
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Show the section to operators."""

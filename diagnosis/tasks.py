@@ -11,7 +11,7 @@ from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from diagnosis.jobs import Claim, wake_workers
-from diagnosis.models import Delivery, ShadowRun
+from diagnosis.models import Delivery, PriorFetch, ShadowRun
 from diagnosis.services.alerts import alerts_sweep
 from diagnosis.services.analysis_runs import (
     NoActiveModelError,
@@ -48,6 +48,14 @@ from diagnosis.services.integrity import (
     share_of,
 )
 from diagnosis.services.orphans import orphans_delete, orphans_find
+from diagnosis.services.prior_runs import (
+    prior_fetch_claim_next,
+    prior_fetch_fail,
+    prior_fetch_postpone,
+    prior_fetch_retry,
+    prior_fetch_run,
+    prior_fetches_sweep,
+)
 from diagnosis.services.shadow_runs import (
     shadow_claim_next,
     shadow_fail,
@@ -57,7 +65,7 @@ from diagnosis.services.shadow_runs import (
 )
 from diagnosis.services.study_lateness import lateness_sweep
 from diagnosis.transport.errors import PeerRefusedError, PeerUnavailableError
-from fracture_site.common.errors import DomainError
+from fracture_site.common.errors import DomainError, UnavailableError
 from ml.contracts import ModelArtifactError, UnreadableImageError
 
 logger = logging.getLogger(__name__)
@@ -200,11 +208,47 @@ def run_delivery(claim: Claim) -> None:
         delivery_retry(claim=claim, code="internal")
 
 
+@shared_task(name="diagnosis.tasks.run_next_prior_fetch")  # type: ignore[untyped-decorator]
+def run_next_prior_fetch() -> int:
+    """Fetch earlier studies that somebody has asked for; returns the number of claims."""
+    deadline = time.monotonic() + settings.JOB_TASK_BUDGET.total_seconds()
+    worked = 0
+    while (claim := prior_fetch_claim_next()) is not None:
+        run_prior_fetch(claim)
+        worked += 1
+        if time.monotonic() >= deadline:
+            wake_workers(model=PriorFetch)
+            break
+    return worked
+
+
+def run_prior_fetch(claim: Claim) -> None:
+    """Work on one fetch to its end; every error is classified here and nowhere else."""
+    try:
+        prior_fetch_run(claim=claim)
+    except PeerRefusedError as error:
+        prior_fetch_fail(claim=claim, code=error.code)
+    except (PeerUnavailableError, UnavailableError) as error:
+        prior_fetch_postpone(claim=claim, code=error.code)
+    except OSError as error:
+        _log_fetch(claim, "storage", error)
+        prior_fetch_postpone(claim=claim, code="storage")
+    except (OperationalError, InterfaceError) as error:
+        _log_fetch(claim, "database", error)
+        prior_fetch_postpone(claim=claim, code="database")
+    except SoftTimeLimitExceeded:
+        prior_fetch_postpone(claim=claim, code="timeout")
+    except Exception as error:  # noqa: BLE001 - the one border: unknown errors end here
+        _log_fetch(claim, "internal", error)
+        prior_fetch_retry(claim=claim, code="internal")
+
+
 @shared_task(name="diagnosis.tasks.sweep_jobs")  # type: ignore[untyped-decorator]
 def sweep_jobs() -> None:
     """Wake workers for what waits too long, end what used up its attempts."""
     analyses_sweep()
     deliveries_sweep()
+    prior_fetches_sweep()
     alerts_sweep()
 
 
@@ -282,4 +326,12 @@ def _log_delivery(claim: Claim, code: str, error: Exception) -> None:
         "delivery did not finish",
         exc_info=error,
         extra={"delivery_id": claim.job_id, "clinic_id": claim.clinic_id, "code": code},
+    )
+
+
+def _log_fetch(claim: Claim, code: str, error: Exception) -> None:
+    logger.error(
+        "an earlier study was not fetched",
+        exc_info=error,
+        extra={"fetch_id": claim.job_id, "clinic_id": claim.clinic_id, "code": code},
     )

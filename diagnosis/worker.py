@@ -24,6 +24,7 @@ from diagnosis.services.analysis_runs import analyses_sweep, models_ready
 from diagnosis.services.audit_anchors import anchors_write
 from diagnosis.services.delivery_runs import deliveries_sweep
 from diagnosis.services.model_stages import shipped_sync
+from diagnosis.services.prior_runs import prior_fetches_sweep
 from diagnosis.services.shadow_runs import shadows_sweep
 from fracture_site.common.errors import DomainError
 
@@ -94,6 +95,7 @@ def _sweep_for_ever() -> None:
         try:
             analyses_sweep()
             deliveries_sweep()
+            prior_fetches_sweep()
             shadows_sweep()
             alerts_sweep()
             chains_seal()

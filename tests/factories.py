@@ -34,6 +34,7 @@ from diagnosis.models import (
     Order,
     Patient,
     PreliminaryRead,
+    PriorFetch,
     RecallContact,
     RecallTask,
     Report,
@@ -329,6 +330,19 @@ class DestinationFactory(ClinicOwnedFactory[Destination]):
     calling_ae_title = "FRACTURE"
     events = [Event.REPORT_SIGNED]
     contents = [Content.SR]
+
+
+class PriorFetchFactory(ClinicOwnedFactory[PriorFetch]):
+    class Meta:
+        model = PriorFetch
+
+    study = factory.SubFactory(StudyFactory)
+    clinic = factory.SelfAttribute("study.clinic")
+    source = factory.SubFactory(
+        DestinationFactory, clinic=factory.SelfAttribute("..clinic"), finds_priors=True
+    )
+    study_instance_uid = factory.Sequence(lambda n: f"1.2.826.{n}")
+    requested_by = factory.SubFactory(UserFactory)
 
 
 class DeliveryFactory(ClinicOwnedFactory[Delivery]):

@@ -14,11 +14,12 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from accounts.tenancy import clinic_scope
 from diagnosis.dimse.finding import handle_find
-from diagnosis.dimse.server import MAX_PDU, GuardedServer, guard_connection, message_ended
+from diagnosis.dimse.server import GuardedServer
 from diagnosis.dimse.storing import handle_store
 from diagnosis.interop import dicom_capabilities as capabilities
 from diagnosis.models import Device
 from diagnosis.services.devices import device_find, device_seen
+from diagnosis.transport.dicom_limits import MAX_PDU, guard_connection, message_ended
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def make_server(address: tuple[str, int]) -> GuardedServer:
     for sop_class in (capabilities.VERIFICATION, *finds):
         entity.add_supported_context(sop_class, list(capabilities.QUERY_SYNTAXES))
     handlers: list[Any] = [
-        (evt.EVT_CONN_OPEN, guard_connection),
+        (evt.EVT_CONN_OPEN, _opened),
         (evt.EVT_REQUESTED, _recognise),
         (evt.EVT_DIMSE_RECV, message_ended),
         (evt.EVT_C_ECHO, _echo),
@@ -87,6 +88,24 @@ def tls_context() -> ssl.SSLContext | None:
     return context
 
 
+def _opened(event: evt.Event) -> None:
+    """Bound what is read, and give the association's thread one database session for all of it.
+
+    A session for each message would cost more than half of what storing its rows costs.
+    """
+    association: Any = event.assoc
+    guard_connection(event)
+    run = association.run
+
+    def running() -> None:
+        try:
+            run()
+        finally:
+            connection.close()
+
+    association.run = running
+
+
 def _recognise(event: evt.Event) -> None:
     """Find the device that calls; a stranger is rejected and learns nothing else."""
     association: Any = event.assoc
@@ -106,8 +125,6 @@ def _recognise(event: evt.Event) -> None:
         logger.warning("no device found", extra={"code": type(error).__name__})
         _reject(association, _REJECTED_TRANSIENT, _BY_PROVIDER, _TEMPORARY_CONGESTION)
         return
-    finally:
-        connection.close()
     if found is None:
         logger.warning("a stranger was rejected", extra={"code": "device_unknown"})
         _reject(association, _REJECTED_PERMANENT, _BY_USER, _CALLING_UNKNOWN)
@@ -132,6 +149,8 @@ def _fingerprint(association: Any) -> str:
 def device_of(event: evt.Event) -> Device | None:
     """Return the device of an association while it is in use."""
     association: Any = event.assoc
+    if connection.connection is not None and not connection.is_usable():
+        connection.close()  # the database was started anew since the last message
     device_id, clinic_id = association.device
     with clinic_scope(clinic_id):
         return device_seen(device_id=device_id)
@@ -142,7 +161,7 @@ def _echo(_event: evt.Event) -> int:
 
 
 def _with_device(handle: Any) -> Any:
-    """Call a handler for the device that sends; its database session ends with the message."""
+    """Call a handler for the device that sends."""
 
     def handler(event: evt.Event) -> Any:
         try:
@@ -152,9 +171,8 @@ def _with_device(handle: Any) -> Any:
             return handle(event, device)
         except DatabaseError as error:
             logger.warning("a message was not handled", extra={"code": type(error).__name__})
-            return capabilities.OUT_OF_RESOURCES
-        finally:
             connection.close()
+            return capabilities.OUT_OF_RESOURCES
 
     return handler
 
@@ -168,6 +186,5 @@ def _finding(event: evt.Event) -> Any:
         yield from handle_find(event, device)
     except DatabaseError as error:
         logger.warning("a query was not answered", extra={"code": type(error).__name__})
-        yield capabilities.OUT_OF_RESOURCES, None
-    finally:
         connection.close()
+        yield capabilities.OUT_OF_RESOURCES, None

@@ -14,6 +14,7 @@ _STATUS_NAMES = {
     capabilities.DUPLICATE: "Duplicate SOP instance: other bytes under this identity are stored",
     capabilities.DOES_NOT_MATCH: "Data set does not match: patient or study contradict ours",
     capabilities.CANNOT_UNDERSTAND: "Cannot understand: the image cannot be read",
+    capabilities.NOT_SUPPORTED: "SOP class not supported: such an object is not read here",
     capabilities.NOT_AUTHORISED: "Not authorised: the device was switched off",
     capabilities.SUCCESS: "Success: bytes and database row are durable",
 }
@@ -86,6 +87,13 @@ Matched: {worklist_keys}.
 C-ECHO and C-STORE to destinations that a clinic's administrator sets up, on the signature of a
 report and, when asked for, on a preliminary AI result. Explicit and implicit VR little endian.
 
+Earlier studies are looked up on request in destinations that are archives: C-FIND Study Root by
+Patient ID, then C-GET of single instances (with the transfer syntaxes above), or C-MOVE to this
+site's listener; over DICOMweb QIDO-RS and WADO-RS. Radiographs only (CR, DX, RG). Patient ID,
+birth date and, where the administrator named one, Issuer of Patient ID must agree; another name
+or sex must be confirmed by a person. With C-MOVE the archive must be one of the clinic's devices
+and fill in Move Originator AE Title.
+
 | content | SOP class | UID |
 | --- | --- | --- |
 {sent}
@@ -103,11 +111,13 @@ Below `/api/dicomweb/`, with `Authorization: Bearer <API token>`; for the clinic
 | service | resources | media types |
 | --- | --- | --- |
 | STOW-RS | `studies`, `studies/{{study}}` | `multipart/related; type="application/dicom"` in, `application/dicom+json` out; 200, 202 or 409 |
-| QIDO-RS | `studies`, `series`, `instances`, and below a study or series | `application/dicom+json`; `limit`, `offset`, `includefield`; an unknown key is refused with 400 |
+| QIDO-RS | `studies`, `series`, `instances`, and below a study or series | `application/dicom+json`; `limit`, `offset`, `includefield` (`all` too); an unknown key is refused with 400 |
 | WADO-RS | study, series, instance | `multipart/related; type="application/dicom"`, explicit VR little endian |
 | WADO-RS | `metadata` | `application/dicom+json` |
 | WADO-RS | `frames/{{list}}`, `bulkdata/7FE00010` | `multipart/related; type="application/octet-stream"` |
 | WADO-RS | `rendered`, `frames/{{frame}}/rendered`, `thumbnail` | `image/jpeg` |
+
+Pages of other origins may read DICOMweb when the operator names them in `CORS_ALLOWED_ORIGINS`.
 
 Retrieved instances carry the patient and study as the clinic's records say them now. They are
 uncompressed copies with the attributes that showing and measuring need; private attributes are not

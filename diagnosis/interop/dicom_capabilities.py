@@ -48,6 +48,7 @@ TRANSFER_SYNTAXES: Final = (
     uids.JPEGLSNearLossless,
     uids.JPEG2000,
     uids.HTJ2K,
+    uids.DeflatedExplicitVRLittleEndian,
     uids.ExplicitVRBigEndian,
 )
 QUERY_SYNTAXES: Final = (uids.ExplicitVRLittleEndian, uids.ImplicitVRLittleEndian)
@@ -57,6 +58,7 @@ SUCCESS: Final = 0x0000
 DUPLICATE: Final = 0x0111
 NOT_AUTHORISED: Final = 0x0124
 PROCESSING_FAILURE: Final = 0x0110
+NOT_SUPPORTED: Final = 0x0122
 OUT_OF_RESOURCES: Final = 0xA700
 DOES_NOT_MATCH: Final = 0xA900
 CANNOT_UNDERSTAND: Final = 0xC000
@@ -72,4 +74,9 @@ STORE_STATUS: Final = {
     "patient_differs": DOES_NOT_MATCH,
     "study_of_other_patient": DOES_NOT_MATCH,
     "study_differs": DOES_NOT_MATCH,
+    "wrong_patient": DOES_NOT_MATCH,
+    "unsupported_kind": NOT_SUPPORTED,
+    "no_pixel_data": NOT_SUPPORTED,
+    "not_a_radiograph": NOT_SUPPORTED,
+    "study_is_here": DUPLICATE,
 }

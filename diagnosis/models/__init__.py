@@ -16,6 +16,7 @@ from diagnosis.models.job_overview import JobOverview
 from diagnosis.models.model_versions import ModelChange, ModelVersion
 from diagnosis.models.orders import Order
 from diagnosis.models.patients import Patient
+from diagnosis.models.priors import PriorFetch
 from diagnosis.models.recall_notices import RecallNotice
 from diagnosis.models.reports import Report, ReportVersion
 from diagnosis.models.second_readings import ReportWithdrawal, SecondReading
@@ -55,6 +56,7 @@ __all__ = [
     "Order",
     "Patient",
     "PreliminaryRead",
+    "PriorFetch",
     "Priority",
     "RecallContact",
     "RecallNotice",

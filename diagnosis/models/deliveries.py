@@ -35,7 +35,7 @@ class Content(models.TextChoices):
 
 
 class Destination(ClinicOwnedModel):
-    """A system of the clinic's world that gets results.
+    """A system of the clinic's world that gets results, or is asked for earlier studies.
 
     Which of the fields are needed depends on the kind: ``host``, ``port`` and AE titles, or
     ``url``. ``secrets`` is sealed JSON (see ``fracture_site.common.sealing``): a bearer token,
@@ -69,6 +69,7 @@ class Destination(ClinicOwnedModel):
     )
     options = models.JSONField(default=dict, blank=True)
     secrets = models.BinaryField(default=b"", editable=False)
+    finds_priors = models.BooleanField(_("earlier studies are looked up here"), default=False)
     is_enabled = models.BooleanField(_("in use"), default=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -84,6 +85,10 @@ class Destination(ClinicOwnedModel):
                     ~Q(host=""), kind__in=["dicom_cstore", "hl7_mllp"], port__range=(1, 65535)
                 )
                 | Q(~Q(url=""), kind__in=["dicom_stow", "webhook"]),
+            ),
+            models.CheckConstraint(
+                name="destination_can_find_priors",
+                condition=Q(finds_priors=False) | Q(kind__in=["dicom_cstore", "dicom_stow"]),
             ),
         ]
 

@@ -28,6 +28,7 @@ class JobOverview(models.Model):
             ("analysis", _("Analysis")),
             ("delivery", _("Delivery")),
             ("shadowrun", _("Shadow run")),
+            ("priorfetch", _("Earlier study from the archive")),
         ],
     )
 

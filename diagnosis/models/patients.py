@@ -32,6 +32,8 @@ class Patient(ClinicOwnedModel):
     merged_into = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="merged_patients"
     )
+    # When the newest message was written that another system has told the person by.
+    told_at = models.DateTimeField(null=True, blank=True, editable=False)
     search = SearchVectorField(null=True, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 

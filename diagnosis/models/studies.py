@@ -1,5 +1,6 @@
 """One imaging request and its images."""
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 from django.contrib.postgres.fields import ArrayField
@@ -57,6 +58,7 @@ class Study(ClinicOwnedModel):
         READY = "ready", _("To read")
         FAILED = "failed", _("Failed")
         REPORTED = "reported", _("Reported")
+        PRIOR = "prior", _("From the archive")
 
     class BodyPart(models.TextChoices):
         """What was requested; the model's own reading is ``region``."""
@@ -99,6 +101,15 @@ class Study(ClinicOwnedModel):
     # As its first DICOM image says them, by the clock of whoever took it.
     study_date = models.DateField(null=True, blank=True)
     study_time = models.TimeField(null=True, blank=True)
+    # The archive that it was fetched from for comparison; such a study is nobody's work here.
+    fetched_from = models.ForeignKey(
+        "diagnosis.Destination",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        editable=False,
+    )
     created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     assigned_to = models.ForeignKey(
         User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
@@ -138,7 +149,7 @@ class Study(ClinicOwnedModel):
             ),
             choices_check(
                 "status",
-                ["empty", "queued", "running", "ready", "failed", "reported"],
+                ["empty", "queued", "running", "ready", "failed", "reported", "prior"],
                 "study_status_known",
             ),
             choices_check("priority", [0, 1, 2], "study_priority_known"),
@@ -174,6 +185,11 @@ class Study(ClinicOwnedModel):
             models.Index(fields=["patient", "-created_at"], name="study_of_patient"),
             GinIndex(fields=["search"]),
         ]
+
+    @property
+    def examined_on(self) -> date:
+        """The day of the examination; that of the registration when no image says it."""
+        return self.study_date or self.created_at.date()
 
 
 class StudyImage(ClinicOwnedModel):

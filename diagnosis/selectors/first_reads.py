@@ -6,6 +6,7 @@ page and the API get them from, not in templates.
 """
 
 from collections.abc import Iterable
+from typing import Final
 from uuid import UUID
 
 from django.db.models import Q
@@ -13,6 +14,9 @@ from django.db.models import Q
 from accounts.models import Membership, Role, User, membership_in_force
 from accounts.tenancy import current_clinic_id
 from diagnosis.models import FirstRead, Study
+
+# A fetched prior is read by nobody here, so there is no answer of one's own to spoil.
+_OPEN_TO_ALL: Final = (Study.Status.REPORTED, Study.Status.PRIOR)
 
 
 def reads_first(*, user: User) -> bool:
@@ -57,7 +61,7 @@ def hide_ai(*, user: User, studies: Iterable[Study]) -> list[Study]:
 def _hidden(user: User, studies: list[Study]) -> set[UUID]:
     if not reads_first(user=user):
         return set()
-    open_ids = {study.pk for study in studies if study.status != Study.Status.REPORTED}
+    open_ids = {study.pk for study in studies if study.status not in _OPEN_TO_ALL}
     if not open_ids:
         return set()
     answered = FirstRead.objects.for_user(user).filter(reader=user, study__in=open_ids)
@@ -69,7 +73,7 @@ def ai_shown(*, user: User, study: str) -> Q:
     if not reads_first(user=user):
         return Q()
     answered = FirstRead.objects.for_user(user).filter(reader=user).values("study_id")
-    return Q(**{f"{study}__status": Study.Status.REPORTED}) | Q(**{f"{study}__in": answered})
+    return Q(**{f"{study}__status__in": list(_OPEN_TO_ALL)}) | Q(**{f"{study}__in": answered})
 
 
 def first_read_of(*, user: User, study: Study) -> FirstRead | None:

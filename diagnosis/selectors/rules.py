@@ -85,7 +85,7 @@ def rules_stored(*, user: User) -> ClinicRules | None:
 def study_waiting(study: Study, rules: Rules, *, now: datetime) -> Waiting | None:
     """Return how long a study waits; ``None`` when nothing of it is left to read."""
     status = Study.Status
-    idle = study.status == status.EMPTY
+    idle = study.status in {status.EMPTY, status.PRIOR}
     if idle or (study.status == status.REPORTED and not study.new_image_after_report):
         return None
     keys: list[Any] = [PRIORITY_KEYS[study.priority], study.verdict]

@@ -3,7 +3,8 @@
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
+from django.db.models.functions import Coalesce, TruncDate
 
 from accounts.models import User
 from diagnosis.models import Analysis, Finding, Study, StudyImage
@@ -22,7 +23,9 @@ def study_list(*, user: User, q: str = "") -> QuerySet[Study]:
 
 def study_get(*, user: User, pk: UUID | str) -> Study:
     """Return one study with its patient, who asked for it, and its report if there is one."""
-    studies = Study.objects.for_user(user).select_related("patient", "created_by", "report")
+    studies = Study.objects.for_user(user).select_related(
+        "patient", "created_by", "report", "fetched_from"
+    )
     study = get_or_404(studies.defer("search", "patient__search"), pk)
     return hide_ai(user=user, studies=[study])[0]
 
@@ -60,15 +63,22 @@ def study_images(*, user: User, study: Study) -> QuerySet[StudyImage]:
 
 
 def earlier_studies(*, user: User, study: Study) -> QuerySet[Study]:
-    """Return what the patient had before this study, newest first, with the images."""
+    """Return what the patient had before this study, newest first, with the images.
+
+    What was fetched from an archive is earlier by its own date, whenever it was fetched.
+    """
+    earlier = Q(created_at__lt=study.created_at) | Q(fetched_from__isnull=False)
+    if study.fetched_from_id is not None:
+        earlier = Q(examined__lt=study.examined_on)
     return (
         Study.objects.for_user(user)
-        .filter(patient_id=study.patient_id, created_at__lt=study.created_at)
+        .annotate(examined=Coalesce("study_date", TruncDate("created_at")))
+        .filter(earlier, patient_id=study.patient_id)
         .exclude(pk=study.pk)
-        .select_related("report")
+        .select_related("report", "fetched_from")
         .prefetch_related(images_of_rows(user))
         .defer("search")
-        .order_by("-created_at", "id")
+        .order_by("-examined", "-created_at", "id")
     )
 
 

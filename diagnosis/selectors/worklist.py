@@ -247,7 +247,7 @@ def _tab(user: User, tab: str) -> QuerySet[Study]:
         case WorklistTab.REPORTED:
             return studies.filter(status=Study.Status.REPORTED)
         case _:
-            return studies
+            return studies.exclude(status=Study.Status.PRIOR)
 
 
 def _order(user: User) -> tuple[str, ...]:

@@ -32,11 +32,12 @@ logger = logging.getLogger(__name__)
 MAIL_ATTEMPTS: Final = 5
 MAIL_RETRY: Final = timedelta(minutes=2)
 AT_ONCE: Final = 50
+_NOT_WAITING: Final = frozenset({Study.Status.REPORTED, Study.Status.PRIOR})
 
 
 def alert_consider(study: Study) -> None:
     """Raise an alert when the clinic's rules say so; call it in the change, the row is locked."""
-    if study.verdict != Verdict.DEFINITE or study.status == Study.Status.REPORTED:
+    if study.verdict != Verdict.DEFINITE or study.status in _NOT_WAITING:
         return
     rules = ClinicRules.objects.filter(clinic_id=study.clinic_id, critical_enabled=True).first()
     if rules is None or not rules.critical_levels or not _is_critical(study, rules):

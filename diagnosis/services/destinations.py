@@ -22,12 +22,13 @@ from fracture_site.common.sealing import SealBrokenError, seal, unseal
 
 Kind = Destination.Kind
 BY_HOST = frozenset({Kind.DICOM_CSTORE, Kind.HL7_MLLP})
+ARCHIVES = frozenset({Kind.DICOM_CSTORE, Kind.DICOM_STOW})
 SECRETS = frozenset({"bearer_token", "password", "signing_key", "certificate", "key", "ca"})
 _AE_TITLE = re.compile(r"^[\x20-\x5b\x5d-\x7e]{1,16}$")
 _FIELDS = frozenset(
     {
         "name", "kind", "host", "port", "called_ae_title", "calling_ae_title", "url", "use_tls",
-        "events", "contents", "options", "is_enabled",
+        "events", "contents", "options", "finds_priors", "is_enabled",
     }
 )  # fmt: skip
 
@@ -137,12 +138,24 @@ def _check(destination: Destination) -> None:
     for name, choices in (("events", Event), ("contents", Content)):
         if set(getattr(destination, name)) - set(choices.values):
             wrong[name] = _("Choose one of the listed values.")
-    if not destination.events:
+    if not destination.events and not destination.finds_priors:
         wrong["events"] = _("Choose when something is sent.")
+    wrong |= _prior_errors(destination)
     if wrong:
         raise RefusedInputError(
             "destination_invalid", _("This destination cannot work."), fields=wrong
         )
+
+
+def _prior_errors(destination: Destination) -> dict[str, Any]:
+    wrong: dict[str, Any] = {}
+    if destination.finds_priors and destination.kind not in ARCHIVES:
+        wrong["finds_priors"] = _("Earlier studies can only be looked up by DICOM or DICOMweb.")
+    if destination.options.get("retrieve", "get") not in {"get", "move"}:
+        wrong["retrieve"] = _("Choose one of the listed values.")
+    if len(str(destination.options.get("issuer") or "")) > 64:
+        wrong["issuer"] = _("At most 64 characters.")
+    return wrong
 
 
 def _address_errors(destination: Destination) -> dict[str, Any]:

@@ -31,7 +31,13 @@ from diagnosis.interop.hl7_orders import (
     hl7_orders,
     hl7_person,
 )
-from diagnosis.interop.hl7_reading import Hl7Header, Segment, hl7_header, hl7_segments
+from diagnosis.interop.hl7_reading import (
+    Hl7Header,
+    Segment,
+    hl7_header,
+    hl7_segments,
+    hl7_time,
+)
 from diagnosis.interop.mllp import Peer
 from diagnosis.models import Hl7Message, Hl7Sender
 from diagnosis.models.hl7 import CHARACTER_SETS
@@ -155,12 +161,14 @@ def _applied(actor: User, sender: Hl7Sender, header: Hl7Header, data: bytes) -> 
     person = hl7_person(segments, reading)
     if kind in _ORDERS:
         return _ordered(actor, sender, header, segments, reading)
+    written = hl7_time(header.written, reading.zone)
     if kind in _MERGES:
         _patient, changed = patient_merge_told(
             actor=actor,
             clinic_id=sender.clinic_id,
             person=person,
             merged_number=hl7_merged(segments, reading),
+            written=written,
         )
     else:
         _patient, changed = patient_told(
@@ -168,6 +176,7 @@ def _applied(actor: User, sender: Hl7Sender, header: Hl7Header, data: bytes) -> 
             clinic_id=sender.clinic_id,
             person=person,
             register=kind in _REGISTRATIONS,
+            written=written,
         )
     return Effect.UPDATED if changed else Effect.UNCHANGED
 

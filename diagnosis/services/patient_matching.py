@@ -1,5 +1,6 @@
 """From a patient as another system names them to ours: found, registered, corrected, or refused."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -48,9 +49,16 @@ def patient_of_order(*, actor: User, clinic_id: UUID, person: PersonTold) -> Pat
 
 @transaction.atomic
 def patient_told(
-    *, actor: User, clinic_id: UUID, person: PersonTold, register: bool
+    *,
+    actor: User,
+    clinic_id: UUID,
+    person: PersonTold,
+    register: bool,
+    written: datetime | None = None,
 ) -> tuple[Patient, bool]:
     """Take over what the master of patient data says; return the patient and whether it changed.
+
+    What was written before the newest message that was applied comes late and changes nothing.
 
     Raises:
         RefusedInputError: ``patient_unknown`` when it may not be registered, or as
@@ -60,18 +68,29 @@ def patient_told(
     if row is None and not register:
         raise RefusedInputError("patient_unknown", _("No patient has this record number."))
     if row is None:
-        return _register(actor, clinic_id, person), True
+        made = _register(actor, clinic_id, person)
+        _note(made, written)
+        return made, True
     kept = patient_kept(row)
     if kept.pk != row.pk:  # what is said of the record that was given up is not said of this one
         return kept, False
+    if written and row.told_at and written < row.told_at:
+        return row, False
     before = row.updated_at
     corrected = _correct(actor, row, person)
-    return corrected, corrected.updated_at != before
+    changed = corrected.updated_at != before
+    _note(corrected, written)
+    return corrected, changed
 
 
 @transaction.atomic
 def patient_merge_told(
-    *, actor: User, clinic_id: UUID, person: PersonTold, merged_number: str
+    *,
+    actor: User,
+    clinic_id: UUID,
+    person: PersonTold,
+    merged_number: str,
+    written: datetime | None = None,
 ) -> tuple[Patient, bool]:
     """Merge the record with ``merged_number`` into the patient; a repetition changes nothing.
 
@@ -82,7 +101,9 @@ def patient_merge_told(
     source = _find(clinic_id, PersonTold(record_number=merged_number))
     if source is None:
         raise RefusedInputError("patient_unknown", _("No patient has this record number."))
-    target, _changed = patient_told(actor=actor, clinic_id=clinic_id, person=person, register=True)
+    target, _changed = patient_told(
+        actor=actor, clinic_id=clinic_id, person=person, register=True, written=written
+    )
     if source.merged_into_id is not None:
         if patient_kept(source).pk == target.pk:
             return target, False
@@ -95,6 +116,11 @@ def patient_merge_told(
 def _find(clinic_id: UUID, person: PersonTold) -> Patient | None:
     rows = Patient.objects.filter(clinic_id=clinic_id, record_number=person.record_number)
     return rows.select_related("merged_into").defer("search").first()
+
+
+def _note(patient: Patient, written: datetime | None) -> None:
+    if written is not None:
+        Patient.objects.filter(pk=patient.pk).update(told_at=written)
 
 
 def _register(actor: User, clinic_id: UUID, person: PersonTold) -> Patient:

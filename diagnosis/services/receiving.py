@@ -16,7 +16,10 @@ from diagnosis.interop.dicom_identity import known_uid
 from diagnosis.interop.dicom_times import dicom_date
 from diagnosis.models import Device, Patient, Study, StudyImage
 from diagnosis.services.patients import patient_create, patient_kept
+from diagnosis.services.prior_images import prior_fetch_for, prior_image_receive
+from diagnosis.services.prior_taking_up import prior_take_up
 from diagnosis.services.studies import study_create, study_locked
+from diagnosis.services.study_results import study_refresh
 from diagnosis.services.uploads import UploadOutcome, image_upload
 from fracture_site.common.errors import ConflictError, RefusedInputError
 
@@ -25,11 +28,13 @@ _SIDES: Final = {"L": "left", "R": "right", "B": "both"}
 
 
 def image_receive(
-    *, actor: User, clinic_id: UUID, data: bytes, study_uid: str = ""
+    *, actor: User, clinic_id: UUID, data: bytes, study_uid: str = "", originator: str = ""
 ) -> UploadOutcome:
     """Store an image under the patient and study that it names; they are made when unknown.
 
-    With ``study_uid`` an image of another study is refused (``study_differs``).
+    With ``study_uid`` an image of another study is refused (``study_differs``). ``originator`` is
+    the AE title that asked for the image, when an archive sends it on request: an answer to a
+    fetch of ours is filed as such.
 
     Returns after bytes and row are durable. The same bytes again are answered with what is there.
     Opens the clinic's scope by itself; nothing is decoded outside of the limited process.
@@ -42,7 +47,10 @@ def image_receive(
     """
     sha256 = hashlib.sha256(data).hexdigest()
     with clinic_scope(clinic_id):
-        known = StudyImage.objects.filter(clinic_id=clinic_id, sha256=sha256).first()
+        images = StudyImage.objects.filter(clinic_id=clinic_id, sha256=sha256)
+        known = images.select_related("study").first()
+        if known is not None and not originator:
+            _taken_up(actor, known.study)
     if known is not None:
         return UploadOutcome(image=known, created=False)
     ingested = ingest_image(data)
@@ -51,10 +59,25 @@ def image_receive(
         raise RefusedInputError("not_dicom", _("This is no DICOM object."))
     if study_uid and dicom.study_instance_uid != study_uid:
         raise RefusedInputError("study_differs", _("The image is of another study."))
+    if originator:
+        with clinic_scope(clinic_id):
+            fetch = prior_fetch_for(
+                clinic_id=clinic_id, study_uid=dicom.study_instance_uid, originator=originator
+            )
+        if fetch is not None:
+            return prior_image_receive(
+                clinic_id=clinic_id, fetch_id=fetch.pk, data=data, ingested=ingested
+            )
     with clinic_scope(clinic_id):
         _one_at_a_time(clinic_id, dicom.header.get("PatientID", ""))
         patient = _patient(actor, clinic_id, dicom)
         study = _study(actor, clinic_id, patient, dicom)
+        if study.fetched_from_id is not None:
+            # The same object in other bytes: archives convert what they give away.
+            known = study.images.filter(sop_instance_uid=dicom.sop_instance_uid).first()
+            if known is not None and dicom.sop_instance_uid:
+                _taken_up(actor, study)
+                return UploadOutcome(image=known, created=False)
         return image_upload(actor=actor, study=study, data=data, ingested=ingested)
 
 
@@ -67,6 +90,13 @@ def query_note(*, actor: User, device: Device, count: int) -> None:
         target=device,
         count=count,
     )
+
+
+def _taken_up(actor: User, study: Study) -> None:
+    """What a machine sends is to be read, also when it was fetched for comparison before."""
+    if study.fetched_from_id is not None:
+        prior_take_up(actor=actor, study=study_locked(study))
+        study_refresh(study_id=study.pk)
 
 
 def _one_at_a_time(clinic_id: UUID, record_number: str) -> None:

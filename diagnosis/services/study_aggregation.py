@@ -52,6 +52,7 @@ class StudyInput:
     images: tuple[ImageInput, ...]
     report: ReportInput | None
     is_late: bool = False
+    is_prior: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,8 @@ def _status(study: StudyInput) -> str:
         return Study.Status.REPORTED
     if not states:
         return Study.Status.EMPTY
+    if study.is_prior:  # fetched to be compared with: nobody waits for anything
+        return Study.Status.PRIOR
     if Analysis.Status.RUNNING in states:
         return Study.Status.RUNNING
     if Analysis.Status.QUEUED in states:

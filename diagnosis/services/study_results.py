@@ -67,6 +67,7 @@ def _study_input(study: Study) -> StudyInput:
         images=tuple(_image_input(image) for image in images),
         report=_report_input(study),
         is_late=study.is_late,
+        is_prior=study.fetched_from_id is not None,
     )
 
 

@@ -57,7 +57,7 @@ def urgency_score(ranking: Ranking) -> float:
 
 def urgency_parts(ranking: Ranking) -> list[UrgencyPart]:
     """Return what the rank is made of, none for a study that has nothing left to read."""
-    nothing_to_read = ranking.status == Study.Status.EMPTY or (
+    nothing_to_read = ranking.status in {Study.Status.EMPTY, Study.Status.PRIOR} or (
         ranking.status == Study.Status.REPORTED and not ranking.new_image_after_report
     )
     if nothing_to_read:

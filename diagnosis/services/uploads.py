@@ -19,7 +19,8 @@ from diagnosis.interop.dicom_identity import known_uid
 from diagnosis.interop.dicom_times import acquired_at, dicom_date, dicom_time
 from diagnosis.models import Study, StudyImage
 from diagnosis.services.analyses import analysis_enqueue
-from diagnosis.services.studies import next_position, study_locked
+from diagnosis.services.prior_taking_up import prior_take_up
+from diagnosis.services.studies import next_position, note_other_study, study_locked
 from diagnosis.services.study_results import study_refresh
 from diagnosis.services.violations import violated_constraint
 from diagnosis.storage import object_delete, object_put
@@ -46,12 +47,18 @@ class _StoredObjects:
 
 
 def image_upload(
-    *, actor: User, study: Study, data: bytes, ingested: IngestedImage | None = None
+    *,
+    actor: User,
+    study: Study,
+    data: bytes,
+    ingested: IngestedImage | None = None,
+    analyse: bool = True,
 ) -> UploadOutcome:
     """Add an image to a study and queue its analysis; ``ingested`` is what was read of it before.
 
     Objects are stored before the row commits, so a row never points to nothing.
-    A reported study takes images too; its report is then marked.
+    A reported study takes images too; its report is then marked. Without ``analyse`` the image
+    is kept to be looked at only; with it a study that was fetched for comparison is taken up.
 
     Raises:
         RefusedInputError: the file cannot be used; ``code`` says why.
@@ -69,17 +76,19 @@ def image_upload(
         return known
     ingested = ingested or ingest_image(data)
     with _objects(data, ingested) as stored:
-        return _image_create(actor, study, ingested, stored)
+        return _image_create(actor, study, ingested, stored, analyse=analyse)
 
 
 @transaction.atomic
 def _image_create(
-    actor: User, study: Study, ingested: IngestedImage, stored: _StoredObjects
+    actor: User, study: Study, ingested: IngestedImage, stored: _StoredObjects, *, analyse: bool
 ) -> UploadOutcome:
     locked = study_locked(study)
     if locked.images.count() >= settings.STUDY_MAX_IMAGES:
         raise ConflictError("study_full", _("This study is full. Make another study for the rest."))
     image = _new_image(actor, locked, ingested, stored)
+    if ingested.dicom:
+        note_other_study(image, locked, known_uid(ingested.dicom.study_instance_uid))
     try:
         with transaction.atomic():
             image.save(force_insert=True)
@@ -102,7 +111,9 @@ def _image_create(
         locked.study_date = day
         locked.study_time = dicom_time(image.dicom_header.get("StudyTime", ""))
         locked.save(update_fields=["study_date", "study_time", "updated_at"])
-    analysis_enqueue(image=image, requested_by=actor, priority=locked.priority)
+    if analyse:
+        prior_take_up(actor=actor, study=locked)
+        analysis_enqueue(image=image, requested_by=actor, priority=locked.priority)
     study_refresh(study_id=locked.pk)
     audit_record(
         actor=actor,

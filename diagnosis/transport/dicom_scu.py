@@ -12,9 +12,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.association import Association
-from pynetdicom.presentation import build_context
+from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
+from diagnosis.transport.dicom_limits import MAX_PDU
 from diagnosis.transport.errors import PeerRefusedError, PeerUnavailableError
 from diagnosis.transport.guard import allowed_address
 from diagnosis.transport.tls import client_context
@@ -46,7 +47,7 @@ def echo(node: Node) -> None:
     Raises:
         TransportError: it does not.
     """
-    with association(node, [Verification]) as peer:
+    with association(node, _contexts([Verification])) as peer:
         check_status(peer.send_c_echo())
 
 
@@ -59,7 +60,7 @@ def store(node: Node, objects: Sequence[Dataset]) -> None:
         PeerUnavailableError: it does not answer, or is full.
     """
     classes = list(dict.fromkeys(str(each.SOPClassUID) for each in objects))
-    with association(node, classes) as peer:
+    with association(node, _contexts(classes)) as peer:
         accepted = {str(context.abstract_syntax) for context in peer.accepted_contexts}
         if not accepted.issuperset(classes):
             raise PeerRefusedError("object_not_accepted")
@@ -68,8 +69,14 @@ def store(node: Node, objects: Sequence[Dataset]) -> None:
 
 
 @contextmanager
-def association(node: Node, classes: Sequence[Any]) -> Iterator[Association]:
-    """Open an association for some SOP classes and close it again.
+def association(
+    node: Node,
+    contexts: Sequence[PresentationContext],
+    *,
+    roles: Sequence[Any] = (),
+    handlers: Sequence[Any] = (),
+) -> Iterator[Association]:
+    """Open an association and close it again.
 
     Raises:
         TransportError: there is none to be had.
@@ -77,12 +84,19 @@ def association(node: Node, classes: Sequence[Any]) -> Iterator[Association]:
     address = allowed_address(node.host, node.port)
     _knock(address, node.port)
     entity = AE(ae_title=node.calling_ae_title)
+    entity.maximum_pdu_size = MAX_PDU
     entity.acse_timeout = entity.connection_timeout = 10
     entity.dimse_timeout = entity.network_timeout = settings.DELIVERY_TIMEOUT_S
-    contexts = [build_context(each, list(SYNTAXES)) for each in classes]
     tls = (client_context(node.secrets), node.host) if node.use_tls else None
     peer = entity.associate(
-        address, node.port, contexts=contexts, ae_title=node.called_ae_title, tls_args=tls
+        address,
+        node.port,
+        contexts=list(contexts),
+        ae_title=node.called_ae_title,
+        max_pdu=MAX_PDU,
+        ext_neg=list(roles),
+        tls_args=tls,
+        evt_handlers=list(handlers),
     )
     if not peer.is_established:
         if peer.is_rejected:
@@ -93,6 +107,10 @@ def association(node: Node, classes: Sequence[Any]) -> Iterator[Association]:
     finally:
         if peer.is_established:
             peer.release()
+
+
+def _contexts(classes: Sequence[Any]) -> list[PresentationContext]:
+    return [build_context(each, list(SYNTAXES)) for each in classes]
 
 
 def _knock(address: str, port: int) -> None:

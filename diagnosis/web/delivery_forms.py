@@ -12,6 +12,7 @@ from diagnosis.services.delivery_senders import SENDERS
 from diagnosis.web.delivery_words import STATES
 
 _SECRETS = ("bearer_token", "signing_key", "certificate", "key", "ca")
+_OPTIONS = ("retrieve", "issuer")
 _PEM = {"rows": 3, "spellcheck": "false", "autocomplete": "off", "class": "mono"}
 
 
@@ -22,6 +23,7 @@ class DestinationForm(forms.ModelForm[Destination]):
         label=_("When something is sent"),
         choices=Event.choices,
         widget=forms.CheckboxSelectMultiple,
+        required=False,
         initial=[Event.REPORT_SIGNED],
     )
     contents = forms.MultipleChoiceField(
@@ -31,6 +33,23 @@ class DestinationForm(forms.ModelForm[Destination]):
         required=False,
         initial=[Content.SR, Content.PDF],
     )
+    finds_priors = forms.BooleanField(
+        label=_("Look up patients' earlier studies here"), required=False,
+        help_text=_("For DICOM and DICOMweb: doctors fetch earlier radiographs to compare with."),
+    )  # fmt: skip
+    retrieve = forms.ChoiceField(
+        label=_("How earlier images come (DICOM)"), required=False,
+        choices=[
+            ("get", _("Over our connection (C-GET)")),
+            ("move", _("The archive connects to our listener (C-MOVE)")),
+        ],
+        help_text=_("For C-MOVE the archive must be one of your devices and know our listener."),
+    )  # fmt: skip
+    issuer = forms.CharField(
+        label=_("Who gives out the record numbers (Issuer of Patient ID)"), required=False,
+        max_length=64,
+        help_text=_("If the archive holds several hospitals' numbers: others are not matched."),
+    )  # fmt: skip
     bearer_token = forms.CharField(
         label=_("Token"), required=False, max_length=2000,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
@@ -60,7 +79,7 @@ class DestinationForm(forms.ModelForm[Destination]):
         model = Destination
         fields = [
             "name", "kind", "host", "port", "called_ae_title", "calling_ae_title", "url",
-            "use_tls", "is_enabled",
+            "use_tls", "finds_priors", "is_enabled",
         ]  # fmt: skip
         help_texts = {
             "host": _("For DICOM and HL7: name or address of the machine."),
@@ -71,8 +90,8 @@ class DestinationForm(forms.ModelForm[Destination]):
 
     field_order = [
         "name", "kind", "host", "port", "called_ae_title", "calling_ae_title", "url", "use_tls",
-        "events", "contents", "bearer_token", "signing_key", "certificate", "key", "ca",
-        "forget_secrets",
+        "events", "contents", "finds_priors", "retrieve", "issuer", "bearer_token",
+        "signing_key", "certificate", "key", "ca", "forget_secrets",
         "is_enabled",
     ]  # fmt: skip
 
@@ -87,6 +106,7 @@ class DestinationForm(forms.ModelForm[Destination]):
         else:
             self.initial["events"] = self.instance.events
             self.initial["contents"] = self.instance.contents
+            self.initial.update({n: self.instance.options.get(n, "") for n in _OPTIONS})
             if self.instance.secrets:
                 stored = _("Stored. Enter something to replace it.")
                 for name in _SECRETS:
@@ -98,7 +118,10 @@ class DestinationForm(forms.ModelForm[Destination]):
     def fields_given(self) -> dict[str, Any]:
         """Return the destination's own fields."""
         own = (*self.Meta.fields, "events", "contents")
-        return {name: self.cleaned_data[name] for name in own}
+        options = {n: v for n, v in self.instance.options.items() if n not in _OPTIONS}
+        if self.cleaned_data["finds_priors"]:
+            options |= {n: self.cleaned_data[n] for n in _OPTIONS if self.cleaned_data[n]}
+        return {name: self.cleaned_data[name] for name in own} | {"options": options}
 
     def secrets(self) -> dict[str, str]:
         """Return the secrets to change: those entered, or all as empty when they are to go."""

@@ -18,6 +18,7 @@ from diagnosis.web.delivery_words import delivery_row
 from diagnosis.web.doors import MemberRequest
 from diagnosis.web.findings import findings_context
 from diagnosis.web.forms import ImageMoveForm, RecordNumberForm
+from diagnosis.web.priors import priors_context
 from diagnosis.web.report_context import report_context
 from diagnosis.web.viewer import viewer_config, viewer_image
 from diagnosis.web.words import error_text, reason_texts, warning_texts
@@ -58,6 +59,7 @@ def study_context(request: MemberRequest, study: Study) -> dict[str, Any]:
         **findings_context(study, rows),
         **({"findings_open": False} if study.ai_hidden else report_context(request, study)),
         **_other_answers(request, study),
+        **priors_context(request, study),
         "first_read": first_read_of(user=user, study=study),
     }
 

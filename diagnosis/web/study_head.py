@@ -98,7 +98,7 @@ def _change(request: MemberRequest, study: Study) -> dict[str, Any]:
 
 def _claim(request: MemberRequest, study: Study) -> dict[str, Any]:
     claim = live_claim(user=request.user, study=study)
-    waits = study.status != Study.Status.EMPTY and (
+    waits = study.status not in {Study.Status.EMPTY, Study.Status.PRIOR} and (
         study.status != Study.Status.REPORTED or study.new_image_after_report
     )
     return {

@@ -50,7 +50,7 @@ def viewer_config(
 
 def viewer_study(study: Study, images: list[dict[str, Any]]) -> dict[str, Any]:
     """Return one study as the viewer reads it."""
-    return {"study": str(study.pk), "date": study.created_at.isoformat(), "images": images}
+    return {"study": str(study.pk), "date": study.examined_on.isoformat(), "images": images}
 
 
 def viewer_image(image: StudyImage, *, ai_hidden: bool = False) -> dict[str, Any]:

@@ -30,6 +30,9 @@ JOB_SWEEP_INTERVAL = timedelta(seconds=env_int("JOB_SWEEP_INTERVAL_S", default=5
 DELIVERY_PATIENCE = timedelta(hours=env_int("DELIVERY_PATIENCE_H", default=24, minimum=1))
 DELIVERY_LONGEST_PAUSE = timedelta(seconds=env_int("DELIVERY_LONGEST_PAUSE_S", default=300))
 DELIVERY_TIMEOUT_S = env_int("DELIVERY_TIMEOUT_S", default=30, minimum=1)  # of one answer
+# Earlier studies from an archive: somebody waits at the screen.
+PRIOR_PATIENCE = timedelta(minutes=env_int("PRIOR_PATIENCE_MIN", default=5, minimum=1))
+PRIOR_MAX_BYTES = env_int("PRIOR_MAX_BYTES", default=2**30, minimum=2**20)  # of one study
 
 CELERY_BROKER_URL = env_secret("CELERY_BROKER_URL", _broker_url(REDIS_URL))
 CELERY_TASK_IGNORE_RESULT = True  # the job row is the result
@@ -70,7 +73,10 @@ JOB_WAKE_TRANSPORT_OPTIONS: dict[str, object] = {
     ),
 }
 # A slow peer must not keep the analyses waiting: deliveries have a queue and a worker of their own.
-CELERY_TASK_ROUTES = {"diagnosis.tasks.run_next_delivery": {"queue": "deliveries"}}
+CELERY_TASK_ROUTES = {  # the courier's: whatever waits for systems outside
+    "diagnosis.tasks.run_next_delivery": {"queue": "deliveries"},
+    "diagnosis.tasks.run_next_prior_fetch": {"queue": "deliveries"},
+}
 CELERY_TIMEZONE = env_str("TIME_ZONE", "UTC")  # nights are nights of the site
 CELERY_BEAT_SCHEDULE = {
     "sweep-jobs": {

@@ -30,3 +30,22 @@ document.addEventListener("htmx:beforeOnLoad", (event) => {
   words.textContent = state.dataset.textSignedOut;
   state.replaceChildren(words);
 });
+
+/* What was fetched from an archive goes into the viewer's list of earlier studies, and beside the image. */
+document.addEventListener("click", (event) => {
+  const { compareWith, compareLabel } = event.target.closest?.("[data-compare-with]")?.dataset ?? {};
+  const list = document.querySelector("[data-viewer-prior]");
+  if (!compareWith || !list) return;
+  if (![...list.options].some((option) => option.value === compareWith)) list.add(new Option(compareLabel, compareWith));
+  list.value = compareWith;
+  list.dispatchEvent(new Event("input", { bubbles: true }));
+  list.closest("[data-viewer]").scrollIntoView({ block: "nearest" });
+});
+
+/* Asked from the viewer's tools: the answer is further down. */
+document.addEventListener("htmx:afterSwap", (event) => {
+  const found = event.detail.target;
+  if (found.id !== "archive-priors") return;
+  found.scrollIntoView({ block: "nearest" });
+  found.focus({ preventScroll: true });
+});

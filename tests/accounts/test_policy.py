@@ -35,6 +35,7 @@ EXPECTED = {                    # technician, doctor, clinic admin
     Action.DESTINATION_MANAGE:   (False, False, True),
     Action.DELIVERY_SEND:        (False, True,  True),
     Action.STUDY_EXPORT:         (False, True,  True),
+    Action.PRIOR_FETCH:          (True,  True,  False),
 }
 # fmt: on
 ROLES = (Role.TECHNICIAN, Role.DOCTOR, Role.CLINIC_ADMIN)

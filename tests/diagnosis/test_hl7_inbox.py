@@ -122,6 +122,21 @@ def test_corrections_of_a_patient(rows):
     assert send(silent) == ("AA", "unchanged")
 
 
+def test_what_an_older_message_says_of_a_person_changes_nothing_but_its_merge_is_done(rows):
+    early, late = "20261120110000+0000", "20261120130000+0000"
+    send(correction(kind="ADT^A04", written=early))
+    assert send(correction(control="2", family="Miller", written=late)) == ("AA", "updated")
+    overtaken = correction(control="3", family="Mueller", written="20261120120000+0000")
+    assert send(overtaken) == ("AA", "unchanged")
+    assert rows(Patient)[0].family_name == "Miller"
+
+    send(correction(control="4", kind="ADT^A04", number="MRN-2", written=early))
+    assert send(merge(control="5", family="Mueller", written=early)) == ("AA", "updated")
+    kept = next(row for row in rows(Patient) if row.merged_into_id is None)
+    assert kept.family_name == "Miller"
+    assert len([row for row in rows(Patient) if row.merged_into_id]) == 1
+
+
 def test_an_order_for_somebody_else_under_the_same_number_is_refused_whole(rows):
     send(order())
     stranger = order(control="2", placer="P-2", accession="", family="Other", born="19500101")

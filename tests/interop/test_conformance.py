@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 from diagnosis.dimse.listener import make_server
-from diagnosis.dimse.server import MAX_PDU
 from diagnosis.interop.conformance import conformance_statement
 from diagnosis.interop.dicom_capabilities import AE_TITLE, STORED, TRANSFER_SYNTAXES
+from diagnosis.transport.dicom_limits import MAX_PDU
 from tests.support.orthanc import free_port
 
 STATEMENT = Path(__file__).parents[2] / "docs" / "dicom-conformance.md"

@@ -219,7 +219,7 @@ def test_limits_tags_and_fuzzy_matching(member, web):
     assert get(web, "/studies", limit=0).json() == []
     assert get(web, "/studies", **{"00100020": "R1"}).json() == everything[1:2]
     fuzzy = get(web, "/studies", fuzzymatching="true", PatientID="R1", includefield="all")
-    assert fuzzy.json() == everything[1:2]
+    assert fuzzy.json() == get(web, "/studies", includefield="all").json()[1:2]
     assert "Only literal matching" in fuzzy["Warning"]
     assert get(web, "/studies", accept="application/xml").status_code == 406
 

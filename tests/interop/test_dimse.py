@@ -82,6 +82,10 @@ def variants(tmp_path) -> dict[str, tuple[str, str]]:
     dataset = pydicom.dcmread(io.BytesIO(dicom(99)))
     dataset.compress(pydicom.uid.JPEG2000Lossless)
     dataset.save_as(tmp_path / "j2k.dcm")
+    dataset = pydicom.dcmread(io.BytesIO(dicom(98)))
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+    dataset.save_as(tmp_path / "deflated.dcm")
+    made["deflated"] = ("-xd", str(tmp_path / "deflated.dcm"))
     made["jpeg 2000"] = ("-xv", str(tmp_path / "j2k.dcm"))
     return made
 
@@ -100,9 +104,9 @@ def test_every_common_compression_is_stored_and_queued(listener, device, tmp_pat
         assert done.returncode == 0, (name, done.stderr)
 
     stored = images(device.clinic_id)
-    assert len(stored) == len(sent) == 6
+    assert len(stored) == len(sent) == 7
     with clinic_scope(device.clinic_id):
-        assert Analysis.objects.count() == 6
+        assert Analysis.objects.count() == 7
         for image in stored:
             assert pydicom.dcmread(io.BytesIO(object_read(image.original_key))).PixelData
             assert image.sop_class_uid == "1.2.840.10008.5.1.4.1.1.1.1"
@@ -190,6 +194,17 @@ def test_a_device_writes_to_and_finds_in_its_own_clinic_only(listener, device, t
     found = scu("findscu", listener, "-S", "-k", "QueryRetrieveLevel=STUDY", "-k",
                 "StudyInstanceUID", "-k", "PatientID=P-7", "-q", title="XRAY2")  # fmt: skip
     assert found.returncode == 0
+    stranger = DeviceFactory(
+        membership=MembershipFactory(roles=[Role.TECHNICIAN]), ae_title="XRAY3"
+    )
+    for level in ("STUDY", "SERIES", "IMAGE"):
+        asked = (f"QueryRetrieveLevel={level}", "StudyInstanceUID=", "PatientID=P-7")
+        assert len(finds(listener, *asked, title="XRAY2")) == 1
+        assert finds(listener, *asked, title=stranger.ae_title) == []
+    StudyFactory(patient=PatientFactory(clinic=device.clinic))  # on the worklist of its clinic only
+    step = "ScheduledProcedureStepSequence.Modality="
+    assert len(finds(listener, "PatientID=", step, level="-W")) == 1
+    assert finds(listener, "PatientID=", step, level="-W", title=stranger.ae_title) == []
     ClinicFactory()  # nobody's
 
 

@@ -29,6 +29,7 @@ from tests.factories import (
     Hl7MessageFactory,
     OrderFactory,
     PatientFactory,
+    PriorFetchFactory,
     ReportVersionFactory,
     ShadowRunFactory,
     ShareCommentFactory,
@@ -56,7 +57,8 @@ def clinic_with_a_row_in_every_table(*, leaves=True):
     reading_rows(ReportVersionFactory(report__study=study), leaves=leaves)
     OrderFactory(study=study)
     Hl7MessageFactory(sender__clinic=study.clinic)
-    DeliveryFactory(study=study)
+    delivery = DeliveryFactory(study=study)
+    PriorFetchFactory(study=study, source=delivery.destination)
     AnnotationFactory(image=finding.analysis.image)
     StudyKeyImageFactory(image=finding.analysis.image)
     StudyClaimFactory(study=study)
@@ -88,7 +90,8 @@ def names(edge):
 
 def test_all_edges_are_known():
     assert {names(edge) for edge in EDGES} == {
-        "Patient.merged_into", "Study.patient", "Study.merged_from", "StudyImage.study",
+        "Patient.merged_into", "Study.patient", "Study.merged_from", "Study.fetched_from",
+        "StudyImage.study", "PriorFetch.study", "PriorFetch.prior", "PriorFetch.source",
         "Analysis.image", "Finding.analysis", "ShadowRun.image", "ShadowRun.analysis",
         "FindingReview.image", "FindingReview.finding",
         "Report.study", "ReportVersion.report",

@@ -27,6 +27,7 @@ from diagnosis.models import (
     Order,
     Patient,
     PreliminaryRead,
+    PriorFetch,
     RecallContact,
     RecallTask,
     Report,
@@ -49,6 +50,7 @@ from tests.factories import (
     MembershipFactory,
     OrderFactory,
     PatientFactory,
+    PriorFetchFactory,
     ReportVersionFactory,
     StudyFactory,
     StudyImageFactory,
@@ -59,7 +61,7 @@ from tests.factories import (
 pytestmark = pytest.mark.django_db
 CLINICAL: list[type[Model]] = [
     Patient, Study, StudyImage, Analysis, Finding, FindingReview, Report, ReportVersion,
-    IdempotencyRecord, Order, Hl7Sender, Hl7Message, Destination, Delivery, Device,
+    IdempotencyRecord, Order, Hl7Sender, Hl7Message, Destination, Delivery, Device, PriorFetch,
     Annotation, StudyKeyImage, TextMacro, DraftCopy, SecondReading, ReportWithdrawal, FirstRead,
     MindChange, PreliminaryRead, Discrepancy, RecallTask, RecallContact,
 ]  # fmt: skip
@@ -76,7 +78,8 @@ def clinic_a():
     reading_rows(ReportVersionFactory(report__study=study))
     OrderFactory(study=study)
     Hl7MessageFactory(sender__clinic=member.clinic, sender__membership=member)
-    DeliveryFactory(study=study)
+    delivery = DeliveryFactory(study=study)
+    PriorFetchFactory(study=study, source=delivery.destination, requested_by=member.user)
     AnnotationFactory(image=finding.analysis.image)
     StudyKeyImageFactory(image=finding.analysis.image)
     DeviceFactory(membership=member)

@@ -24,6 +24,7 @@ _DESTINATION_INPUT: dict[str, Any] = {
     "events": ["report.signed"],
     "contents": ["sr", "presentation", "pdf"],
     "options": {},
+    "finds_priors": False,
     "is_enabled": True,
 }
 _DESTINATION_ID = "a8e4c3b2-41f6-4b7d-8c55-90d1e2f3a416"
@@ -73,7 +74,8 @@ class DestinationSerializer(serializers.ModelSerializer[Destination]):
         child=serializers.CharField(allow_blank=True, max_length=200),
         required=False,
         help_text="HL7: `sending_facility`, `receiving_application`, `receiving_facility`, "
-        "`assigning_authority`.",
+        "`assigning_authority`. Where earlier studies are looked up: `retrieve` (`get` or `move`), "
+        "`issuer` (of record numbers).",
     )
     secrets = serializers.DictField(
         child=serializers.CharField(allow_blank=True, max_length=40000, trim_whitespace=False),
@@ -90,7 +92,8 @@ class DestinationSerializer(serializers.ModelSerializer[Destination]):
         model = Destination
         fields = [
             "id", "name", "kind", "host", "port", "called_ae_title", "calling_ae_title", "url",
-            "use_tls", "events", "contents", "options", "secrets", "is_enabled", "created_at",
+            "use_tls", "events", "contents", "options", "secrets", "finds_priors", "is_enabled",
+            "created_at",
         ]  # fmt: skip
         read_only_fields = ["id", "created_at"]
         validators: list[Any] = []

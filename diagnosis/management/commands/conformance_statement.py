@@ -6,9 +6,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from diagnosis.dimse.server import MAX_PDU
 from diagnosis.interop.conformance import conformance_statement
 from diagnosis.interop.dicom_capabilities import AE_TITLE
+from diagnosis.transport.dicom_limits import MAX_PDU
 
 
 class Command(BaseCommand):

@@ -70,7 +70,7 @@ def test_what_is_left_empty_keeps_the_secret_and_another_address_forgets_it(clie
         ({"host": ""}, "name or address of the machine"),
         ({"port": "70000"}, "65535"),
         ({"called_ae_title": "back\\slash"}, "AE title"),
-        ({"events": []}, "This field is required"),
+        ({"events": []}, "Choose when something is sent"),
         ({"kind": "dicom_stow", "url": "ftp://x"}, "begins with https"),
         ({"kind": "dicom_stow", "url": "https://user:pw@x/"}, "begins with https"),
         ({"kind": "webhook"}, "begins with https"),
