@@ -64,3 +64,10 @@ def test_a_word_may_stand_for_the_number_one_but_not_for_many():
 
     assert not list(messages.faults(entry("one image", "%(n)s images")))
     assert list(messages.faults(entry("%(n)s image", "images")))
+
+
+def test_the_catalogues_know_every_text_of_the_sources(tmp_path):
+    extracted = messages.extract(tmp_path)
+    unknown = {language: messages.stale(language, extracted) for language in LANGUAGES}
+
+    assert not any(unknown.values()), f"{unknown}: run `{messages.COMMAND}` and translate these"
