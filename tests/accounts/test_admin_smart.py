@@ -43,7 +43,8 @@ def test_unsafe_addresses_are_refused_with_a_sentence(root, address):
 
 def test_a_stopped_app_loses_its_tokens_and_others_keep_theirs(root):
     app = SmartApp.objects.create(name="Viewer", redirect_uris=["https://viewer.example/"])
-    given, other = ApiTokenFactory(app=app), ApiTokenFactory()
+    given = ApiTokenFactory(app=app, scope="read", smart_scopes="user/*.read")
+    other = ApiTokenFactory()
 
     chosen = {"action": "stop", "_selected_action": [str(app.pk)]}
     assert root.post(page("changelist"), chosen).status_code == 302
