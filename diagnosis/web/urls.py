@@ -1,6 +1,6 @@
 """Pages of patients, studies and reports."""
 
-from django.urls import path
+from django.urls import path, re_path
 
 from diagnosis.web import (
     alerts,
@@ -13,6 +13,7 @@ from diagnosis.web import (
     first_reads,
     images,
     launched,
+    live,
     macros,
     models,
     patients,
@@ -42,6 +43,12 @@ urlpatterns = [
         name="saved-filter-delete",
     ),
     path("worklist/search/", searches.search_action, {"page": "worklist"}, name="worklist-search"),
+    path("live/", live.live_page, name="live"),
+    path("live/model/", live.live_model, name="live-model"),
+    re_path(
+        r"^live/model/(?P<sha256>[0-9a-f]{64})\.onnx$", live.live_model_file, name="live-model-file"
+    ),
+    path("live/worker.js", live.live_worker, name="live-worker"),
     path("patients/search/", searches.search_action, {"page": "patients"}, name="patient-search"),
     path("patients/", patients.patient_list_page, name="patient-list"),
     path("patients/new/", patients.patient_create_page, name="patient-create"),

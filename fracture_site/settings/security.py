@@ -1,6 +1,6 @@
 """Sign-in, cookies, headers, content security policy."""
 
-from csp.constants import NONCE, NONE, SELF
+from csp.constants import NONCE, NONE, SELF, WASM_UNSAFE_EVAL
 
 from fracture_site.settings.env import env_int, env_list, env_oidc_providers, env_str
 
@@ -87,4 +87,12 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
         "object-src": [NONE],
     }
+}
+# The script that runs the model in the browser (live view, first look) has this policy instead.
+# ``wasm-unsafe-eval`` lets it compile WebAssembly: the engine is C++ and has no other form. It is
+# not ``unsafe-eval``: text still never becomes code. The pages themselves keep the policy above.
+# ``connect-src`` is missing, so the thread that sees the picture can send it to nobody.
+MODEL_WORKER_CSP = {
+    "default-src": [NONE],
+    "script-src": [SELF, WASM_UNSAFE_EVAL],
 }
