@@ -7,6 +7,7 @@ import { cameras, openCamera } from "./camera.js";
 import { FirstLookError, firstLook, firstLookFetch, firstLookPixels, firstLookState } from "./first-look.js";
 
 const LIVE_SIDE = 1280; // more pixels only cost time: the model sees 384
+const LABEL_PX = 15;
 const RECHECK_MS = 10 * 60 * 1000;
 const SETUP_CODES = new Set(["missing", "outdated", "insecure", "browser", "no_model", "reads_first", "other_preprocessing",
   "signed_out", "unconfirmed", "lost", "altered", "model_unusable"]);
@@ -51,6 +52,7 @@ function show(next) {
 function clear() {
   part("marks").replaceChildren();
   part("answer").hidden = true;
+  part("short").textContent = "";
   part("speed").textContent = "";
 }
 
@@ -83,13 +85,15 @@ function tell(answer) {
   const { verdict, probability, boxes } = answer;
   part("answer").hidden = false;
   const words = root.querySelector(`[data-live-verdict-of="${verdict}"]`).content.cloneNode(true);
-  part("verdict").replaceChildren(words);
   root.dataset.verdict = verdict;
   const isJudged = verdict !== "cannot_assess";
+  const percent = isJudged ? number(100 * probability) : "";
+  part("short").textContent = [words.textContent.trim(), percent && `${percent} %`].filter(Boolean).join(" · ");
+  part("verdict").replaceChildren(words);
   part("words").textContent = isJudged
-    ? filled(texts.textProbability, { percent: number(100 * probability) })
+    ? filled(texts.textProbability, { percent })
     : answer.reasons.map((code) => reasons[code] ?? code).join(" ");
-  const places = texts[`textPlaces-${boxes.length > 1 ? "n" : boxes.length}`];
+  const places = [texts.textPlacesNone, texts.textPlacesOne][boxes.length] ?? texts.textPlacesMany;
   part("places").textContent = isJudged ? filled(places, { count: boxes.length }) : "";
   part("model").textContent = answer.version;
   mark(answer);
@@ -99,7 +103,7 @@ function tell(answer) {
 function mark({ boxes, width, height }) {
   const marks = part("marks");
   marks.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  const size = Math.max(width, height) / 32;
+  const size = LABEL_PX * Math.max(width / marks.clientWidth, height / marks.clientHeight); // as large on the screen at any size
   marks.replaceChildren(...boxes.map((box) => {
     const group = element("g", { class: box.certainty });
     for (const name of ["halo", "line"]) {
@@ -193,7 +197,7 @@ async function freeze() {
   run += 1;
   camera.frame(still);
   const blob = await new Promise((go) => still.toBlob(go, "image/jpeg", 0.95));
-  await judgeStill(new File([blob], `${texts.textPicture}.jpg`, { type: blob.type }));
+  await judgeStill(new File([blob], "live-view.jpg", { type: blob.type }));
 }
 
 async function choose(file) {
@@ -218,6 +222,7 @@ async function judgeStill(file) {
   frozen = file;
   clear();
   show("frozen");
+  offerSending();
   try {
     const answer = await firstLook(file);
     if (mine !== run) return;
@@ -228,10 +233,15 @@ async function judgeStill(file) {
   }
 }
 
+const chosenTarget = () => root.querySelector("input[name=target]:checked");
+
+function offerSending() {
+  if (part("submit")) part("submit").disabled = frozen === null || !chosenTarget();
+}
+
 function send() {
-  const target = root.querySelector("input[name=target]:checked");
   const form = document.getElementById("upload");
-  form.action = target.value;
+  form.action = chosenTarget().value;
   form.upload.add([frozen]);
   part("submit").disabled = true; // once is enough
 }
@@ -247,7 +257,7 @@ part("file").addEventListener("change", ({ target }) => {
   if (file) choose(file);
 });
 part("cameras").addEventListener("change", ({ target }) => start(target.value));
-part("send")?.addEventListener("change", () => (part("submit").disabled = false));
+part("send")?.addEventListener("change", offerSending);
 part("submit")?.addEventListener("click", send);
 part("fetch").addEventListener("click", async () => {
   const progress = part("progress");

@@ -37,6 +37,7 @@ SCREENS = {
     "desktop": {"viewport": {"width": 1366, "height": 900}},
     "phone": {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True},
 }
+BELL = ("GET", "/alerts/bell/")
 PICTURES = 50
 SLOW = 120_000  # this machine may be busy with other things
 # The agreement that is promised is 1e-3; the engines differ by far less.
@@ -176,7 +177,8 @@ def test_the_camera_is_judged_here_and_only_a_sent_picture_leaves(
         here.asked.clear()
         first = page.locator("[data-live-speed]").text_content()
         expect(page.locator("[data-live-speed]")).not_to_have_text(first or "", timeout=SLOW)
-        assert here.asked == []  # nothing goes to the server while it watches
+        # Nothing goes to the server while it watches; the bar's bell asks for alerts on every page.
+        assert {each for each in here.asked if each != BELL} == set()
         expect(page.locator("[data-live-words]")).to_contain_text("%", timeout=SLOW)
         if is_real:
             expect(page.locator("[data-live-marks] .line").first).to_be_attached()
