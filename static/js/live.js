@@ -20,6 +20,7 @@ const reasons = JSON.parse(document.getElementById("live-reasons").textContent);
 const number = (value, digits = 0) =>
   new Intl.NumberFormat(document.documentElement.lang || "en", { maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
 const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+const share = (value) => new Intl.NumberFormat(document.documentElement.lang || "en", { style: "percent" }).format(value);
 const megabytes = (bytes) => number(bytes / 1e6, 1);
 
 const video = part("video");
@@ -87,8 +88,8 @@ function tell(answer) {
   const words = root.querySelector(`[data-live-verdict-of="${verdict}"]`).content.cloneNode(true);
   root.dataset.verdict = verdict;
   const isJudged = verdict !== "cannot_assess";
-  const percent = isJudged ? number(100 * probability) : "";
-  part("short").textContent = [words.textContent.trim(), percent && `${percent} %`].filter(Boolean).join(" · ");
+  const percent = isJudged ? share(probability) : "";
+  part("short").textContent = [words.textContent.trim(), percent].filter(Boolean).join(" · ");
   part("verdict").replaceChildren(words);
   part("words").textContent = isJudged
     ? filled(texts.textProbability, { percent })
@@ -104,12 +105,14 @@ function mark({ boxes, width, height }) {
   const marks = part("marks");
   marks.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const size = LABEL_PX * Math.max(width / marks.clientWidth, height / marks.clientHeight); // as large on the screen at any size
-  marks.replaceChildren(...boxes.map((box) => {
+  marks.replaceChildren(...boxes.map((box, index) => {
     const group = element("g", { class: box.certainty });
     for (const name of ["halo", "line"]) {
       group.append(element("rect", { class: name, x: box.x, y: box.y, width: box.width, height: box.height }));
     }
-    const label = element("text", { x: box.x, y: Math.max(size, box.y - size / 3), "font-size": size, "stroke-width": size / 6 });
+    // Neighbours' numbers would lie on each other: every second one stands below its box.
+    const y = index % 2 === 0 ? Math.max(size, box.y - size / 3) : Math.min(height - size / 3, box.y + box.height + size);
+    const label = element("text", { x: box.x, y, "font-size": size, "stroke-width": size / 6 });
     label.textContent = number(box.probability, 2);
     group.append(label);
     return group;
