@@ -1,6 +1,6 @@
 """Pages of patients, studies and reports."""
 
-from django.urls import path, re_path
+from django.urls import path
 
 from diagnosis.web import (
     alerts,
@@ -45,9 +45,7 @@ urlpatterns = [
     path("worklist/search/", searches.search_action, {"page": "worklist"}, name="worklist-search"),
     path("live/", live.live_page, name="live"),
     path("live/model/", live.live_model, name="live-model"),
-    re_path(
-        r"^live/model/(?P<sha256>[0-9a-f]{64})\.onnx$", live.live_model_file, name="live-model-file"
-    ),
+    path("live/model/<str:sha256>.onnx", live.live_model_file, name="live-model-file"),
     path("live/worker.js", live.live_worker, name="live-worker"),
     path("patients/search/", searches.search_action, {"page": "patients"}, name="patient-search"),
     path("patients/", patients.patient_list_page, name="patient-list"),
