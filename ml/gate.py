@@ -1,14 +1,17 @@
 """The learned part of the quality gate: limb radiograph, photo of one, or what else is it?
 
-A linear classifier over the network's pooled features and the numbers of ``ml.appearance``. It
-belongs to one model file, because other weights have other features: ``python -m ml.fit_gate``
-makes it again.
+Two linear classifiers. The first tells limbs from strangers by the network's pooled features and
+the numbers of ``ml.appearance``; the second says which stranger a refused picture is, and reads
+``ml.outline`` too. They belong to one model file, because other weights have other features:
+``python -m ml.fit_gate`` makes them again.
 """
 
 import hashlib
 import io
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +28,10 @@ REASON_OF = {
     "slice": "cross_section",
     "picture": "not_a_radiograph",
 }
-CLASSES = (LIMB, FILM_PHOTO, *REASON_OF)
+STRANGERS = tuple(REASON_OF)
+CLASSES = (LIMB, FILM_PHOTO, *STRANGERS)
 PHOTO_WARNING = "photo_of_film"
+_NAMES = ("mean", "scale", "weights", "bias")  # of either classifier, in the order of its fields
 _REACH = 6.0  # standard deviations; beyond, a single odd number must not decide
 _COLOR_SAYS_PICTURE = 2.0  # log odds: colour is rare in photos of films, usual in others
 
@@ -45,6 +50,38 @@ class Opinion:
 
 
 @dataclass(frozen=True, slots=True)
+class Reasoning:
+    """Says which stranger a picture is, when it is one.
+
+    Attributes:
+        mean, scale: ``(d,)``, of features, appearance and outline together.
+        weights, bias: ``(strangers, d)`` and ``(strangers,)``, in the order of ``STRANGERS``.
+    """
+
+    mean: FloatArray
+    scale: FloatArray
+    weights: FloatArray
+    bias: FloatArray
+
+    def reasons(self, values: npt.ArrayLike) -> list[str]:
+        """Return the likeliest reason of each of ``(n, d)`` pictures.
+
+        Classes that share a reason are added up: whether a brain is a slice does not depend on
+        which radiograph it would be otherwise.
+        """
+        centred = (np.asarray(values, np.float64) - self.mean) / self.scale
+        logits = np.clip(centred, -_REACH, _REACH) @ self.weights.T + self.bias
+        known = list(dict.fromkeys(REASON_OF.values()))
+        together = [
+            np.logaddexp.reduce(
+                logits[:, [REASON_OF[kind] == reason for kind in STRANGERS]], axis=1
+            )
+            for reason in known
+        ]
+        return [known[int(k)] for k in np.argmax(together, axis=0)]
+
+
+@dataclass(frozen=True, slots=True)
 class Gate:
     """A fitted gate.
 
@@ -53,6 +90,7 @@ class Gate:
         weights, bias: ``(classes, d)`` and ``(classes,)``, in the order of ``CLASSES``.
         limit: lowest log odds that pass; ``photo_limit`` holds for coloured pictures and those
             that look photographed.
+        reasoning: the second classifier; a gate without one takes the first one's word.
     """
 
     mean: FloatArray
@@ -61,6 +99,7 @@ class Gate:
     bias: FloatArray
     limit: float
     photo_limit: float
+    reasoning: Reasoning | None = None
 
     def logits(self, values: npt.ArrayLike) -> FloatArray:
         """Return ``(n, classes)`` for features with appearance ``(n, d)``."""
@@ -69,22 +108,40 @@ class Gate:
         return np.asarray(found, np.float64)
 
     def judge(
-        self, features: npt.ArrayLike, appearance: npt.ArrayLike, *, has_color: bool
+        self,
+        features: npt.ArrayLike,
+        appearance: npt.ArrayLike,
+        outline: Callable[[], npt.ArrayLike],
+        *,
+        has_color: bool,
+        is_far: bool = False,
     ) -> Opinion:
-        """Return whether a picture may be judged, and if not, why."""
+        """Return whether a picture may be judged, and if not, why.
+
+        Args:
+            features: pooled, of the network.
+            appearance: of ``ml.appearance``.
+            outline: gives that of ``ml.outline``; only asked for what is refused.
+            has_color: the source had real chroma.
+            is_far: refused in any case, being far from all training pictures.
+        """
         values = np.concatenate([np.ravel(features), np.ravel(appearance)])
         logits = self.logits(values[None])[0]
         score = float(scores(logits[None])[0])
         is_photo = has_color or bool(logits[1] > logits[0])
-        if score >= (self.photo_limit if is_photo else self.limit):
+        if not is_far and score >= (self.photo_limit if is_photo else self.limit):
             return Opinion("", is_photo)
-        return Opinion(self.reasons(logits[None], [has_color])[0], is_photo)
+        return Opinion(self.reason(values, outline, has_color=has_color), is_photo)
 
-    def reasons(self, logits: FloatArray, has_color: npt.ArrayLike) -> list[str]:
-        """Return the likeliest reason of each picture, if it is to be refused."""
-        strangers = logits[:, 2:].copy()
-        strangers[np.asarray(has_color, bool), -1] += _COLOR_SAYS_PICTURE
-        return [REASON_OF[CLASSES[2 + int(k)]] for k in strangers.argmax(axis=1)]
+    def reason(
+        self, values: FloatArray, outline: Callable[[], npt.ArrayLike], *, has_color: bool
+    ) -> str:
+        """Return the likeliest reason of a picture that is refused, by features and appearance."""
+        if self.reasoning is not None:
+            return self.reasoning.reasons(np.concatenate([values, np.ravel(outline())])[None])[0]
+        strangers = self.logits(values[None])[0, 2:]
+        strangers[-1] += _COLOR_SAYS_PICTURE * has_color
+        return REASON_OF[STRANGERS[int(strangers.argmax())]]
 
 
 def scores(logits: FloatArray) -> FloatArray:
@@ -95,15 +152,15 @@ def scores(logits: FloatArray) -> FloatArray:
 
 def save_gate(gate: Gate, path: Path) -> str:
     """Write a compact file (plain arrays, nothing that runs) and return its sha256."""
+    arrays: dict[str, Any] = {"limits": np.array([gate.limit, gate.photo_limit], np.float32)}
+    parts: dict[str, Gate | Reasoning | None] = {"": gate, "reason_": gate.reasoning}
+    for prefix, part in parts.items():
+        if part is not None:
+            arrays |= {
+                prefix + name: np.asarray(getattr(part, name), np.float32) for name in _NAMES
+            }
     buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        mean=gate.mean.astype(np.float32),
-        scale=gate.scale.astype(np.float32),
-        weights=gate.weights.astype(np.float32),
-        bias=gate.bias.astype(np.float32),
-        limits=np.array([gate.limit, gate.photo_limit], np.float32),
-    )
+    np.savez_compressed(buffer, **arrays)
     path.write_bytes(buffer.getvalue())
     return hashlib.sha256(buffer.getvalue()).hexdigest()
 
@@ -123,16 +180,18 @@ def load_gate(path: Path, *, sha256: str) -> Gate:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             limit, photo_limit = (float(value) for value in arrays["limits"])
-            gate = Gate(
-                mean=arrays["mean"].astype(np.float64),
-                scale=arrays["scale"].astype(np.float64),
-                weights=arrays["weights"].astype(np.float64),
-                bias=arrays["bias"].astype(np.float64),
-                limit=limit,
-                photo_limit=photo_limit,
-            )
+            first = _classifier(arrays, "")
+            second = _classifier(arrays, "reason_") if "reason_mean" in arrays else None
     except (ValueError, KeyError, OSError) as error:
         raise ModelArtifactError(f"{path.name} is malformed") from error
-    if gate.weights.shape != (len(CLASSES), gate.mean.size):
-        raise ModelArtifactError(f"{path.name} was made for other classes")
-    return gate
+    for classes, part in ((CLASSES, first), (STRANGERS, second)):
+        if part is not None and part[2].shape != (len(classes), part[0].size):
+            raise ModelArtifactError(f"{path.name} was made for other classes")
+    return Gate(*first, limit, photo_limit, Reasoning(*second) if second is not None else None)
+
+
+def _classifier(
+    arrays: Mapping[str, npt.NDArray[np.float32]], prefix: str
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    mean, scale, weights, bias = (arrays[prefix + name].astype(np.float64) for name in _NAMES)
+    return mean, scale, weights, bias

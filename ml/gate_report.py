@@ -3,13 +3,19 @@
 Looks at the test part of the radiographs (and copies of them as other machines, phones and bad
 exposures give them), at real children's chests, abdomens and skulls that the gate was not fitted
 on, at drawings with other seeds, and, with ``--strangers``, at a folder of real pictures
-(``python -m ml.data.strangers.collect``): ``DIR/<kind>/<source>/<name>.png``. Run-time
-requirements only.
+(``python -m ml.data.strangers.collect``), grouped by what their sources are for: ``taught``,
+``development``, ``test``. Run-time requirements only.
+
+The rule for a right reason: that of what the picture is. One without contrast (``blank``) and one
+of fewer than 128 pixels (``too_small``) show nobody what they are: these reasons are right for any
+stranger of which they are true, and are counted apart. ``too_dark``, ``too_bright`` and ``blurred``
+would have the wrong thing repeated; for a stranger they are wrong.
 """
 
 import argparse
 import json
 import logging
+import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,7 +28,6 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from ml.contracts import Prediction
 from ml.data.fracatlas import Sample, read_samples
@@ -38,9 +43,9 @@ from ml.data.gate_pictures import (
 )
 from ml.data.imitations import IMITATIONS
 from ml.data.pictures import read_grey
+from ml.data.real_strangers import as_gathered
 from ml.data.splits import read_split
 from ml.decoding import DecodedImage
-from ml.decoding_common import has_real_color
 from ml.gate import FILM_PHOTO, LIMB, PHOTO_WARNING, REASON_OF
 from ml.manifest import read_manifest
 from ml.metrics import auroc
@@ -59,7 +64,9 @@ SPOILED = {
     "thumbnail": "too_small",
     "empty": "blank",
 }
-
+# Right for whatever shows too little to be told.
+NOTHING_TO_TELL = frozenset({"blank", "too_small"})
+_STRANGER, _SPOILED = "stranger", "spoiled"
 
 Case = tuple[str, Recipe]  # its group in the table, and how the picture is made
 
@@ -70,8 +77,9 @@ class Row:
 
     Attributes:
         group: ``limb`` (must pass), ``photo`` (must pass with a warning), or what it really is:
-            ``stranger, real``, ``stranger, drawn``, ``spoiled``.
+            ``stranger, test``, ``stranger, drawn`` ..., ``spoiled``.
         wanted: reason that is right, ``""`` for what must pass.
+        right, told: how often it was among the reasons, or ``NOTHING_TO_TELL``; and without these.
         probabilities: of a fracture, by origin, where one was given.
     """
 
@@ -81,6 +89,7 @@ class Row:
     n: int = 0
     refused: int = 0
     right: int = 0
+    told: int = 0
     warned: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     probabilities: dict[str, float] = field(default_factory=dict)
@@ -91,7 +100,12 @@ class Row:
             self.probabilities[origin] = prediction.probability
         self.n += 1
         self.refused += bool(prediction.reasons)
-        self.right += self.wanted in prediction.reasons
+        told = self.wanted in prediction.reasons
+        self.told += told
+        empty = self.group.startswith(_STRANGER) and not NOTHING_TO_TELL.isdisjoint(
+            prediction.reasons
+        )
+        self.right += told or empty
         self.warned += PHOTO_WARNING in prediction.warnings
         self.reasons.update(prediction.reasons)
 
@@ -148,26 +162,6 @@ def spoiled(sample: Sample, name: str) -> GatePicture:
     return GatePicture(film, LIMB, name, sample.image_id)
 
 
-def strangers(folder: Path) -> list[Case]:
-    """Return the real pictures of a folder; coloured ones a second time without their colour."""
-    cases: list[Case] = []
-    for path in sorted(folder.glob("*/*/*.png")):
-        with Image.open(path) as image:
-            colored = has_real_color(np.asarray(image.convert("RGB")))
-        cases.append(("stranger, real", partial(stranger, path)))
-        if colored:
-            cases.append(("stranger, real", partial(stranger, path, has_color=True)))
-    return cases
-
-
-def stranger(path: Path, *, has_color: bool = False) -> GatePicture:
-    """Return one picture of a folder of strangers, whose grandparent names the class."""
-    with Image.open(path) as image:
-        gray = np.asarray(image.convert("L"), np.uint8)
-    source = f"{path.parts[-2]}, {'colour' if has_color else 'grey'}"
-    return GatePicture(gray, path.parts[-3], source, path.stem, has_color=has_color)
-
-
 def measured(model: Path, cases: Sequence[Case], *, workers: int) -> tuple[list[Row], float]:
     """Return one row for each group and source, and the median milliseconds of all checks."""
     rows: dict[tuple[str, str], Row] = {}
@@ -217,14 +211,27 @@ def ranking(rows: Sequence[Row], fractured: Mapping[str, bool]) -> dict[str, Any
 
 
 def summed(rows: Sequence[Row]) -> list[Row]:
-    """Return one row for each group."""
-    found: dict[str, Row] = {}
+    """Return one row for each group, and for the films and the copies among the limbs."""
+    found: dict[tuple[str, str], Row] = {}
     for row in rows:
-        total = found.setdefault(row.group, Row(row.group, "all", ""))
-        for name in ("n", "refused", "right", "warned"):
-            setattr(total, name, getattr(total, name) + getattr(row, name))
-        total.reasons.update(row.reasons)
+        parts = ["all"]
+        if row.group == "limb":
+            parts.append("as taken" if row.source == "film" else "copies")
+        for part in parts:
+            total = found.setdefault((row.group, part), Row(row.group, part, ""))
+            for name in ("n", "refused", "right", "told", "warned"):
+                setattr(total, name, getattr(total, name) + getattr(row, name))
+            total.reasons.update(row.reasons)
     return list(found.values())
+
+
+def share(hits: int, count: int) -> str:
+    """Return hits, their share and its 95 % interval (Wilson)."""
+    z, p = 1.96, hits / count
+    centre = (p + z * z / (2 * count)) / (1 + z * z / count)
+    half = z * math.sqrt(p * (1 - p) / count + z * z / (4 * count**2)) / (1 + z * z / count)
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    return f"{hits} ({p:.1%}; {low:.1%} to {high:.1%})"
 
 
 def as_json(row: Row) -> dict[str, Any]:
@@ -235,6 +242,7 @@ def as_json(row: Row) -> dict[str, Any]:
         "n": row.n,
         "refused": row.refused,
         "right_reason": row.right,
+        "right_without_blank": row.told,
         "photo_warning": row.warned,
         "reasons": dict(row.reasons.most_common()),
     }
@@ -243,14 +251,16 @@ def as_json(row: Row) -> dict[str, Any]:
 def as_markdown(rows: Sequence[Row]) -> str:
     """Return the table for people."""
     lines = [
-        "| group | source | n | refused | right reason | photo warning |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| group | source | n | refused | right reason | told what it is | photo warning |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
-        right = f"{row.right} ({row.right / row.n:.1%})" if row.group[0] == "s" else "-"
+        refused, right, told = (share(hits, row.n) for hits in (row.refused, row.right, row.told))
+        if not row.group.startswith((_SPOILED, _STRANGER)):
+            right = told = "-"
         lines.append(
-            f"| {row.group} | {row.source} | {row.n} | {row.refused} ({row.refused / row.n:.1%}) "
-            f"| {right} | {row.warned} |"
+            f"| {row.group} | {row.source} | {row.n} | {refused} | {right} | {told} "
+            f"| {row.warned} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -278,10 +288,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     test = [s for s in everything if parts.get(s.image_id) == "test" and s.image_id not in trunk]
     unseen = [s for s in everything if parts.get(s.image_id) in {"test", "validation"}]
     stride = max(1, len(test) // arguments.films) if arguments.films else 1
+    real = as_gathered(arguments.strangers) if arguments.strangers is not None else []
     cases = [
         *radiographs(test[::stride], each=arguments.each, photos=arguments.photos),
-        *(("stranger, real", recipe) for recipe in trunks(unseen, copies=0, seed=_SEED)),
-        *(strangers(arguments.strangers) if arguments.strangers is not None else ()),
+        *(("stranger, test", recipe) for recipe in trunks(unseen, copies=0, seed=_SEED)),
+        *((f"stranger, {use}", recipe) for use, recipe in real),
         *(("stranger, drawn", recipe) for recipe in drawings(arguments.drawings, seed=_SEED)),
     ]
     rows, milliseconds = measured(arguments.model, cases, workers=arguments.workers)

@@ -4,6 +4,7 @@ Deterministic: the same bytes and the same files give the same answer with any t
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from ml.findings import Finding, findings_of, image_severity, verdict_of
 from ml.gate import PHOTO_WARNING, Gate, Opinion, load_gate
 from ml.manifest import Manifest, read_manifest
 from ml.novelty import NoveltyModel, load_novelty
+from ml.outline import outline
 from ml.preprocessing import Geometry, GrayImage, prepare
 from ml.quality import assess
 from ml.runtimes.base import Runtime
@@ -133,16 +135,17 @@ class FracturePredictor:
 
     def _opinion(self, pixels: GrayImage, examination: Examination, *, has_color: bool) -> Opinion:
         """Return what the learned gate and the distance from the training pictures say."""
-        is_photo = False
-        if self._gate is not None:
-            appearance = describe(pixels, has_color=has_color)
-            opinion = self._gate.judge(examination.features, appearance, has_color=has_color)
-            if opinion.reason:
-                return opinion
-            is_photo = opinion.is_photo
-        if examination.novelty > self._manifest.novelty_limit:
-            return Opinion("not_a_radiograph", is_photo)
-        return Opinion("", is_photo)
+        far = examination.novelty > self._manifest.novelty_limit
+        if self._gate is None:
+            return Opinion("not_a_radiograph" if far else "", is_photo=False)
+        appearance = describe(pixels, has_color=has_color)
+        return self._gate.judge(
+            examination.features,
+            appearance,
+            partial(outline, pixels),
+            has_color=has_color,
+            is_far=far,
+        )
 
     def examine(self, pixels: GrayImage, watch: Stopwatch | None = None) -> Examination:
         """Run the network on one decoded frame, without gate and thresholds."""

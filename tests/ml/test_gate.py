@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -10,13 +12,15 @@ from ml.appearance import COUNT, describe
 from ml.contracts import ModelArtifactError, Verdict
 from ml.data.film_photos import photograph
 from ml.data.imitations import IMITATIONS
-from ml.data.strangers import head, slices, trunk
+from ml.data.strangers import head, pictures, slices, trunk
 from ml.data.strangers.catalogue import DRAWINGS, draw_one
 from ml.data.synthetic import synthetic_radiograph
 from ml.data.synthetic_anatomy import REGIONS
 from ml.data.synthetic_files import to_png
 from ml.decoding import decode_image
-from ml.gate import CLASSES, REASON_OF, Gate, load_gate, save_gate
+from ml.gate import CLASSES, REASON_OF, STRANGERS, Gate, Reasoning, load_gate, save_gate
+from ml.outline import COUNT as OUTLINE_COUNT
+from ml.outline import outline
 from ml.predictor import WEIGHTS_FOLDER, FracturePredictor, load_predictor
 from ml.quality import REASONS
 from ml.stopwatch import Stopwatch
@@ -26,7 +30,18 @@ EVERY_DRAWING = [
 ]
 
 
-def gate_that_says(kind, *, features=3, limit=0.0, photo_limit=0.0):
+def reasoning_of(**logits):
+    """Return a second classifier with fixed logits, -9 where none is given."""
+    size = 3 + COUNT + OUTLINE_COUNT
+    return Reasoning(
+        mean=np.zeros(size),
+        scale=np.ones(size),
+        weights=np.zeros((len(STRANGERS), size)),
+        bias=np.array([logits.get(kind, -9.0) for kind in STRANGERS]),
+    )
+
+
+def gate_that_says(kind, *, features=3, limit=0.0, photo_limit=0.0, reasoning=None):
     """Return a gate that finds every picture to be of one class."""
     bias = np.full(len(CLASSES), -5.0)
     bias[CLASSES.index(kind)] = 5.0
@@ -38,11 +53,16 @@ def gate_that_says(kind, *, features=3, limit=0.0, photo_limit=0.0):
         bias=bias,
         limit=limit,
         photo_limit=photo_limit,
+        reasoning=reasoning,
     )
 
 
-def opinion_of(gate, *, has_color=False):
-    return gate.judge(np.zeros(3), np.zeros(COUNT), has_color=has_color)
+def no_outline():
+    return np.zeros(OUTLINE_COUNT)
+
+
+def opinion_of(gate, *, has_color=False, is_far=False):
+    return gate.judge(np.zeros(3), np.zeros(COUNT), no_outline, has_color=has_color, is_far=is_far)
 
 
 @pytest.mark.parametrize(("kind", "reason"), REASON_OF.items())
@@ -68,27 +88,71 @@ def test_photos_have_a_limit_of_their_own():
     assert opinion_of(gate, has_color=True).reason != ""
 
 
+@pytest.mark.parametrize(("kind", "reason"), REASON_OF.items())
+def test_the_second_classifier_names_the_reason(kind, reason):
+    gate = gate_that_says("picture", reasoning=reasoning_of(**{kind: 9.0}))
+    assert opinion_of(gate).reason == reason
+
+
+def test_classes_with_the_same_reason_are_added_up():
+    divided = reasoning_of(trunk=1.0, head=1.0, slice=1.5)
+    assert opinion_of(gate_that_says("slice", reasoning=divided)).reason == "wrong_body_part"
+
+
+def test_what_is_far_from_all_training_pictures_is_refused_even_when_it_looks_like_a_limb():
+    gate = gate_that_says("limb", reasoning=reasoning_of(slice=9.0))
+    assert opinion_of(gate).reason == ""
+    assert opinion_of(gate, is_far=True).reason == "cross_section"
+
+
+def test_the_outline_is_only_measured_for_what_is_refused():
+    def unwanted():
+        raise AssertionError("a picture that passes needs no reason")
+
+    gate = gate_that_says("limb", reasoning=reasoning_of(slice=9.0))
+    opinion = gate.judge(np.zeros(3), np.zeros(COUNT), unwanted, has_color=False)
+    assert opinion.reason == ""
+
+
+def test_the_outline_tells_form_and_ground_whatever_the_size_and_side():
+    disc = np.zeros((300, 300), np.uint8)
+    cv2.ellipse(disc, (120, 150), (70, 110), 20, 0, 360, (180,), -1)
+    found = outline(disc)
+    assert found.shape == (OUTLINE_COUNT,)
+    larger = cv2.resize(disc, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    for other in (larger, np.ascontiguousarray(disc[:, ::-1]), disc.astype(np.uint16) * 257):
+        assert np.abs(outline(other) - found).max() < 0.2
+    page = outline(np.asarray(draw_one("picture", pictures.text_page, np.random.default_rng(1))[0]))
+    assert np.abs(page - found).max() > 0.5
+
+
 def test_one_odd_number_does_not_decide_alone():
     gate = gate_that_says("limb")
     gate.weights[CLASSES.index("picture"), 0] = 1.0
-    far = gate.judge(np.array([1e9, 0, 0]), np.zeros(COUNT), has_color=False)
+    far = gate.judge(np.array([1e9, 0, 0]), np.zeros(COUNT), no_outline, has_color=False)
     assert far.reason == ""
 
 
 def test_a_gate_survives_saving(tmp_path):
-    gate = gate_that_says("slice", limit=-1.5, photo_limit=2.5)
-    digest = save_gate(gate, tmp_path / "gate.npz")
-    again = load_gate(tmp_path / "gate.npz", sha256=digest)
-    assert (again.limit, again.photo_limit) == (-1.5, 2.5)
-    assert opinion_of(again).reason == "cross_section"
+    for reasoning, reason in ((None, "cross_section"), (reasoning_of(head=2.0), "wrong_body_part")):
+        gate = gate_that_says("slice", limit=-1.5, photo_limit=2.5, reasoning=reasoning)
+        digest = save_gate(gate, tmp_path / "gate.npz")
+        again = load_gate(tmp_path / "gate.npz", sha256=digest)
+        assert (again.limit, again.photo_limit) == (-1.5, 2.5)
+        assert opinion_of(again).reason == reason
 
 
-@pytest.mark.parametrize("harm", ["missing", "altered", "malformed", "other classes"])
+@pytest.mark.parametrize(
+    "harm", ["missing", "altered", "malformed", "other classes", "other reasons"]
+)
 def test_a_wrong_gate_file_is_refused(tmp_path, harm):
     path = tmp_path / "gate.npz"
     gate = gate_that_says("limb")
     if harm == "other classes":
         gate = Gate(gate.mean, gate.scale, gate.weights[:3], gate.bias[:3], 0.0, 0.0)
+    if harm == "other reasons":
+        second = reasoning_of()
+        gate = replace(gate, reasoning=replace(second, weights=second.weights[:2]))
     digest = save_gate(gate, path)
     if harm == "missing":
         path.unlink()

@@ -1,6 +1,7 @@
 """Fitting and measuring the gate: limits by share, recipes that processes can share, the table."""
 
 import pickle
+from dataclasses import replace
 from functools import partial
 
 import cv2
@@ -11,12 +12,14 @@ from ml.appearance import COUNT
 from ml.data.fracatlas import Sample
 from ml.data.gate_pictures import drawing_of, drawings, limbs, read_cutouts
 from ml.data.imitations import IMITATIONS
+from ml.data.real_strangers import as_gathered, read_list, stranger, taught, uses, variant
 from ml.data.strangers import pictures
 from ml.data.strangers.catalogue import DRAWINGS
 from ml.data.synthetic import synthetic_radiograph
-from ml.fit_gate import Table, refused_by, with_limits
+from ml.fit_gate import Table, look_at, refused_by, with_limits
 from ml.gate import CLASSES, Gate
-from ml.gate_report import SPOILED, as_json, as_markdown, measured, spoiled, stranger, summed
+from ml.gate_report import SPOILED, as_json, as_markdown, measured, spoiled, summed
+from ml.outline import COUNT as OUTLINE_COUNT
 from ml.predictor import WEIGHTS_FOLDER
 from ml.quality import REASONS, assess
 
@@ -52,7 +55,7 @@ def table(first_feature, kind="limb"):
     names = np.array(["x"] * len(first_feature))
     yes = np.ones(len(first_feature), bool)
     kinds = np.full(len(first_feature), CLASSES.index(kind))
-    return Table(values, kinds, names, names, ~yes, yes)
+    return Table(values, kinds, names, names, ~yes, yes, np.zeros((len(values), OUTLINE_COUNT)))
 
 
 def gate_on_first_feature():
@@ -75,7 +78,7 @@ def test_strangers_do_not_move_the_limit():
     both = Table(
         *(
             np.concatenate([getattr(held_back, name), getattr(strangers, name)])
-            for name in ("values", "kinds", "sources", "origins", "colored", "plain")
+            for name in Table.__slots__
         )
     )
     limits = [with_limits(gate_on_first_feature(), t, refused=0.02) for t in (held_back, both)]
@@ -119,25 +122,69 @@ def test_the_table_counts_right_and_wrong_reasons(film, tmp_path):
     folder.mkdir(parents=True)
     page = pictures.text_page(np.random.default_rng(1))
     cv2.imwrite(str(folder / "page.png"), page)
+    cv2.imwrite(str(folder / "tiny.png"), page[:100, :100])
     cases = [
         ("spoiled", partial(spoiled, film, "empty")),
         ("spoiled", partial(spoiled, film, "thumbnail")),
-        ("stranger, real", partial(stranger, folder / "page.png")),
+        ("stranger, test", partial(stranger, folder / "page.png")),
+        ("stranger, test", partial(stranger, folder / "tiny.png")),
     ]
     rows, milliseconds = measured(WEIGHTS_FOLDER, cases, workers=1)
-    assert [(row.source, row.n, row.refused, row.right) for row in rows] == [
-        ("empty", 1, 1, 1),
-        ("thumbnail", 1, 1, 1),
-        ("test page, grey", 1, 1, 1),
+    assert [(row.source, row.n, row.refused, row.right, row.told) for row in rows] == [
+        ("empty", 1, 1, 1, 1),
+        ("thumbnail", 1, 1, 1, 1),
+        ("test page, grey", 2, 2, 2, 1),
     ]
     assert milliseconds > 0
     total = summed(rows)
     assert [(row.group, row.n, row.right) for row in total] == [
         ("spoiled", 2, 2),
-        ("stranger, real", 1, 1),
+        ("stranger, test", 2, 2),
     ]
     assert as_json(total[0])["reasons"] == {"blank": 1, "too_small": 1}
-    assert "| spoiled | all | 2 | 2 (100.0%) | 2 (100.0%) | 0 |" in as_markdown(total)
+    both = "2 (100.0%; 34.2% to 100.0%)"
+    assert f"| spoiled | all | 2 | {both} | {both} | {both} | 0 |" in as_markdown(total)
+
+
+def test_no_source_of_real_strangers_is_both_taught_and_tested():
+    listed = read_list()
+    assert set(uses(listed).values()) == {"taught", "development", "test"}
+    by_use = {use: {p.sha256 for p in listed if p.use == use} for use in uses(listed).values()}
+    assert not by_use["taught"] & by_use["test"]
+    assert not by_use["development"] & by_use["test"]
+    assert {p.kind for p in listed if p.use == "taught"} >= {"slice", "picture"}
+    with pytest.raises(ValueError, match="two uses"):
+        uses([*listed, replace(listed[0], use="another")])
+
+
+def test_a_source_that_is_not_listed_is_for_the_test(tmp_path):
+    folder = tmp_path / "picture" / "a new source"
+    folder.mkdir(parents=True)
+    cv2.imwrite(str(folder / "page.png"), pictures.chart(np.random.default_rng(1)))
+    assert [use for use, _ in as_gathered(tmp_path)] == ["test"]
+    with pytest.raises(FileNotFoundError):
+        taught(tmp_path, each=1, seed=1)
+
+
+@pytest.mark.parametrize("kind", ["picture", "slice"])
+def test_variants_of_a_stranger_differ_and_repeat(tmp_path, kind):
+    folder = tmp_path / kind / "source"
+    folder.mkdir(parents=True)
+    cv2.imwrite(str(folder / "a.png"), pictures.portrait(np.random.default_rng(1)))
+    made = [variant(folder / "a.png", index, 1).pixels for index in range(6)]
+    assert len({picture.tobytes() for picture in made}) == 6
+    assert all(min(picture.shape) >= 128 and picture.std() > 1 for picture in made)
+    assert np.array_equal(made[3], variant(folder / "a.png", 3, 1).pixels)
+
+
+def test_features_are_kept_by_what_the_picture_shows(film, tmp_path):
+    recipes = [partial(spoiled, film, "underexposed"), partial(spoiled, film, "underexposed")]
+    first = look_at(WEIGHTS_FOLDER, recipes, workers=1, kept=tmp_path)
+    (kept,) = tmp_path.glob("*.npy")
+    np.save(kept, np.zeros(1280, np.float32))
+    again = look_at(WEIGHTS_FOLDER, recipes[:1], workers=1, kept=tmp_path)
+    assert first.values[0, :1280].any()
+    assert not again.values[0, :1280].any()
 
 
 def test_imitations_have_names_that_no_spoiled_film_has():
