@@ -225,7 +225,8 @@ def left_out(training: Table, held_back: Table, *, refused: float) -> dict[str, 
         no = refused_by(with_limits(fit(rest), held_back, refused=refused), unseen)
         values = np.concatenate([unseen.values, unseen.outlines], axis=1)
         wanted = [REASON_OF[CLASSES[kind]] for kind in unseen.kinds]
-        right = np.array(fit_reasoning(rest).reasons(values)) == np.array(wanted)
+        found_reasons = fit_reasoning(rest).reasons(values, unseen.colored)
+        right = np.array(found_reasons) == np.array(wanted)
         return np.stack([no, no & right])
 
     def shares(hits: npt.NDArray[np.bool_]) -> dict[str, float]:

@@ -33,7 +33,7 @@ CLASSES = (LIMB, FILM_PHOTO, *STRANGERS)
 PHOTO_WARNING = "photo_of_film"
 _NAMES = ("mean", "scale", "weights", "bias")  # of either classifier, in the order of its fields
 _REACH = 6.0  # standard deviations; beyond, a single odd number must not decide
-_COLOR_SAYS_PICTURE = 2.0  # log odds: colour is rare in photos of films, usual in others
+_COLOR_SAYS_PICTURE = 3.0  # log odds: colour is rare in photos of films, usual in others
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +63,15 @@ class Reasoning:
     weights: FloatArray
     bias: FloatArray
 
-    def reasons(self, values: npt.ArrayLike) -> list[str]:
-        """Return the likeliest reason of each of ``(n, d)`` pictures.
+    def reasons(self, values: npt.ArrayLike, has_color: npt.ArrayLike) -> list[str]:
+        """Return the likeliest reason of each of ``(n, d)`` pictures, ``(n,)`` of them coloured.
 
         Classes that share a reason are added up: whether a brain is a slice does not depend on
         which radiograph it would be otherwise.
         """
         centred = (np.asarray(values, np.float64) - self.mean) / self.scale
         logits = np.clip(centred, -_REACH, _REACH) @ self.weights.T + self.bias
+        logits[:, -1] += _COLOR_SAYS_PICTURE * np.asarray(has_color, np.float64)
         known = list(dict.fromkeys(REASON_OF.values()))
         together = [
             np.logaddexp.reduce(
@@ -114,7 +115,7 @@ class Gate:
         outline: Callable[[], npt.ArrayLike],
         *,
         has_color: bool,
-        is_far: bool = False,
+        is_stranger: bool = False,
     ) -> Opinion:
         """Return whether a picture may be judged, and if not, why.
 
@@ -123,14 +124,17 @@ class Gate:
             appearance: of ``ml.appearance``.
             outline: gives that of ``ml.outline``; only asked for what is refused.
             has_color: the source had real chroma.
-            is_far: refused in any case, being far from all training pictures.
+            is_stranger: refused in any case; only the reason is asked for.
         """
         values = np.concatenate([np.ravel(features), np.ravel(appearance)])
         logits = self.logits(values[None])[0]
         score = float(scores(logits[None])[0])
         is_photo = has_color or bool(logits[1] > logits[0])
-        if not is_far and score >= (self.photo_limit if is_photo else self.limit):
+        passes = score >= (self.photo_limit if is_photo else self.limit)
+        if passes and not is_stranger:
             return Opinion("", is_photo)
+        if passes and self.reasoning is None:
+            return Opinion("not_a_radiograph", is_photo)
         return Opinion(self.reason(values, outline, has_color=has_color), is_photo)
 
     def reason(
@@ -138,7 +142,8 @@ class Gate:
     ) -> str:
         """Return the likeliest reason of a picture that is refused, by features and appearance."""
         if self.reasoning is not None:
-            return self.reasoning.reasons(np.concatenate([values, np.ravel(outline())])[None])[0]
+            everything = np.concatenate([values, np.ravel(outline())])
+            return self.reasoning.reasons(everything[None], [has_color])[0]
         strangers = self.logits(values[None])[0, 2:]
         strangers[-1] += _COLOR_SAYS_PICTURE * has_color
         return REASON_OF[STRANGERS[int(strangers.argmax())]]

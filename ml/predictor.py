@@ -31,6 +31,7 @@ WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 _NEEDED_OUTPUTS = frozenset(
     {"image", "region", "body_region", "flags", "map", "boxes", "attributes", "features"}
 )
+_STRANGER = "not_a_radiograph"
 _FLAG_LIMIT = 0.5
 _FLAGS = ("hardware", "cast")
 
@@ -122,29 +123,37 @@ class FracturePredictor:
         with watch.stage("quality"):
             # Without a learned gate, a photo of a film cannot be told from any other photo.
             reasons = assess(pixels, has_color=has_color and self._gate is None)
-        if reasons:
+        # What the pixels alone show to be no radiograph may still be a slice: then it is said.
+        can_tell = self._gate is not None and self._gate.reasoning is not None
+        is_stranger = can_tell and _STRANGER in reasons
+        if reasons and not is_stranger:
             return self._refusal(decoded, pixels, reasons, watch), None
         examination = self.examine(pixels, watch)
         with watch.stage("quality"):
-            opinion = self._opinion(pixels, examination, has_color=has_color)
+            opinion = self._opinion(
+                pixels, examination, has_color=has_color, is_stranger=is_stranger
+            )
         if opinion.reason:
-            return self._refusal(decoded, pixels, (opinion.reason,), watch), None
+            others = (reason for reason in reasons if reason != _STRANGER)
+            return self._refusal(decoded, pixels, (opinion.reason, *others), watch), None
         with watch.stage("postprocess"):
             notes = (PHOTO_WARNING,) if opinion.is_photo else ()
             return self._answer(decoded, examination, watch, notes), examination
 
-    def _opinion(self, pixels: GrayImage, examination: Examination, *, has_color: bool) -> Opinion:
+    def _opinion(
+        self, pixels: GrayImage, examination: Examination, *, has_color: bool, is_stranger: bool
+    ) -> Opinion:
         """Return what the learned gate and the distance from the training pictures say."""
-        far = examination.novelty > self._manifest.novelty_limit
+        is_stranger = is_stranger or examination.novelty > self._manifest.novelty_limit
         if self._gate is None:
-            return Opinion("not_a_radiograph" if far else "", is_photo=False)
+            return Opinion(_STRANGER if is_stranger else "", is_photo=False)
         appearance = describe(pixels, has_color=has_color)
         return self._gate.judge(
             examination.features,
             appearance,
             partial(outline, pixels),
             has_color=has_color,
-            is_far=far,
+            is_stranger=is_stranger,
         )
 
     def examine(self, pixels: GrayImage, watch: Stopwatch | None = None) -> Examination:

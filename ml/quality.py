@@ -35,6 +35,7 @@ _MIN_SIDE = 128  # real: 181 and up; below, a 25-pixel fracture is a few pixels 
 _MIN_CONTRAST = 0.08  # real: 0.42; an empty exposure or page
 _MIN_BRIGHT_LEVEL = 0.14  # real: 0.42; even bone is nearly black
 _MAX_DARK_LEVEL = 0.82  # real: 0.28, inverted up to 0.8; nearly everything is white
+_MAX_MARKS_CONTRAST = 0.5  # overexposed: 0.15; more on white is ink, a drawing, a thing on paper
 _MIN_SHARPNESS = 0.007  # real: 0.015; a blur of 2.5 pixels on a small film gives 0.0067
 _MAX_GRAIN = 0.70  # real: 0.14, noisy copies up to 0.56; pure noise is 1.1
 _MAX_FLAT_SHARE = 0.90  # real: 0.80; areas filled with one colour: a screen, a drawing
@@ -81,13 +82,16 @@ def assess(image: GrayImage, *, has_color: bool = False) -> tuple[str, ...]:
         if found.bright_level < _MIN_BRIGHT_LEVEL and found.bright_level > 0.0:
             return ("too_dark",)
         return ("blank",)
+    is_white = found.dark_level > _MAX_DARK_LEVEL
+    has_marks = found.contrast > _MAX_MARKS_CONTRAST
     checks = {
         "not_a_radiograph": has_color
+        or (is_white and has_marks)
         or found.grain > _MAX_GRAIN
         or found.flat_share > _MAX_FLAT_SHARE
         or found.jump_share > _MAX_JUMP_SHARE,
         "too_dark": found.bright_level < _MIN_BRIGHT_LEVEL,
-        "too_bright": found.dark_level > _MAX_DARK_LEVEL,
+        "too_bright": is_white and not has_marks,
         "blurred": found.sharpness < _MIN_SHARPNESS,
     }
     return tuple(reason for reason, applies in checks.items() if applies)

@@ -22,7 +22,7 @@ from ml.decoding_common import has_real_color
 
 LIST_FILE = Path(__file__).parent / "splits" / "strangers_v1.csv"
 TAUGHT, DEVELOPMENT, TEST = "taught", "development", "test"
-_MOST_VARIANTS = 12  # of one picture
+_FEWEST_VARIANTS, _MOST_VARIANTS = 3, 12  # of one picture
 _SHORTEST = 160  # pixels; what is smaller is refused for its size
 
 
@@ -88,7 +88,7 @@ def stranger(path: Path, *, has_color: bool = False) -> GatePicture:
 
 
 def taught(folder: Path, *, each: int, seed: int) -> list[Recipe]:
-    """Return about ``each`` variants of every source that is taught.
+    """Return about ``each`` variants of every source that is taught, 3 to 12 of one picture.
 
     Raises:
         FileNotFoundError: the folder lacks a listed picture.
@@ -104,7 +104,7 @@ def taught(folder: Path, *, each: int, seed: int) -> list[Recipe]:
         partial(variant, path, index, seed)
         for paths in by_source.values()
         for path in paths
-        for index in range(min(_MOST_VARIANTS, max(1, round(each / len(paths)))))
+        for index in range(min(_MOST_VARIANTS, max(_FEWEST_VARIANTS, round(each / len(paths)))))
     ]
 
 

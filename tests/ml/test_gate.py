@@ -22,7 +22,7 @@ from ml.gate import CLASSES, REASON_OF, STRANGERS, Gate, Reasoning, load_gate, s
 from ml.outline import COUNT as OUTLINE_COUNT
 from ml.outline import outline
 from ml.predictor import WEIGHTS_FOLDER, FracturePredictor, load_predictor
-from ml.quality import REASONS
+from ml.quality import REASONS, assess
 from ml.stopwatch import Stopwatch
 
 EVERY_DRAWING = [
@@ -30,9 +30,9 @@ EVERY_DRAWING = [
 ]
 
 
-def reasoning_of(**logits):
+def reasoning_of(*, features=3, **logits):
     """Return a second classifier with fixed logits, -9 where none is given."""
-    size = 3 + COUNT + OUTLINE_COUNT
+    size = features + COUNT + OUTLINE_COUNT
     return Reasoning(
         mean=np.zeros(size),
         scale=np.ones(size),
@@ -61,8 +61,10 @@ def no_outline():
     return np.zeros(OUTLINE_COUNT)
 
 
-def opinion_of(gate, *, has_color=False, is_far=False):
-    return gate.judge(np.zeros(3), np.zeros(COUNT), no_outline, has_color=has_color, is_far=is_far)
+def opinion_of(gate, *, has_color=False, is_stranger=False):
+    return gate.judge(
+        np.zeros(3), np.zeros(COUNT), no_outline, has_color=has_color, is_stranger=is_stranger
+    )
 
 
 @pytest.mark.parametrize(("kind", "reason"), REASON_OF.items())
@@ -99,10 +101,10 @@ def test_classes_with_the_same_reason_are_added_up():
     assert opinion_of(gate_that_says("slice", reasoning=divided)).reason == "wrong_body_part"
 
 
-def test_what_is_far_from_all_training_pictures_is_refused_even_when_it_looks_like_a_limb():
+def test_what_is_stranger_from_all_training_pictures_is_refused_even_when_it_looks_like_a_limb():
     gate = gate_that_says("limb", reasoning=reasoning_of(slice=9.0))
     assert opinion_of(gate).reason == ""
-    assert opinion_of(gate, is_far=True).reason == "cross_section"
+    assert opinion_of(gate, is_stranger=True).reason == "cross_section"
 
 
 def test_the_outline_is_only_measured_for_what_is_refused():
@@ -186,6 +188,15 @@ def test_a_refused_picture_has_no_probability(shipped, kind, reason):
     assert prediction.reasons == (reason,)
     assert prediction.probability is None
     assert prediction.timings_ms["quality"] > 0.0
+
+
+def test_a_slice_that_the_pixels_show_to_be_no_radiograph_is_called_a_slice(shipped):
+    noise = np.random.default_rng(1).integers(0, 256, (300, 300)).astype(np.uint8)
+    assert assess(noise) == ("not_a_radiograph",)
+    second = reasoning_of(features=1280, slice=9.0)
+    gate = gate_that_says("limb", features=1280, reasoning=second)
+    prediction = judged(shipped, gate, noise)
+    assert prediction.reasons == ("cross_section",)
 
 
 def test_a_photo_of_a_film_is_judged_with_a_warning(shipped):

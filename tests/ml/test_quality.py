@@ -49,6 +49,14 @@ def test_a_synthetic_radiograph_passes(seed):
     assert assess(film(seed)) == ()
 
 
+def sketch():
+    """Return soft grey strokes on white: bright, but not as an exposure is."""
+    page = np.full((400, 400), 250, np.uint8)
+    cv2.circle(page, (200, 200), 60, (90,), 5, cv2.LINE_AA)
+    cv2.circle(page, (200, 200), 30, (20,), 3, cv2.LINE_AA)
+    return cv2.GaussianBlur(page, (0, 0), 1.0)
+
+
 @pytest.mark.parametrize(
     ("picture", "reason"),
     [
@@ -64,6 +72,7 @@ def test_a_synthetic_radiograph_passes(seed):
         ((film() * 0.08).astype(np.uint8), "too_dark"),
         (cv2.GaussianBlur(film(), (0, 0), 6), "blurred"),
         ((255 - film() * 0.2).astype(np.uint8), "too_bright"),
+        (sketch(), "not_a_radiograph"),
     ],
     ids=[
         "black",
@@ -78,6 +87,7 @@ def test_a_synthetic_radiograph_passes(seed):
         "underexposed",
         "out of focus",
         "overexposed",
+        "a sketch on white",
     ],
 )
 def test_what_cannot_be_judged_is_refused_with_its_reason(picture, reason):
