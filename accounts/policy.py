@@ -45,6 +45,8 @@ class Action(StrEnum):
     DELIVERY_SEND = "delivery.send"
     STUDY_EXPORT = "study.export"
     PRIOR_FETCH = "prior.fetch"
+    DASHBOARD_VIEW = "dashboard.view"
+    VALIDATION_RUN = "validation.run"
 
 
 _VIEW = frozenset({Action.PATIENT_VIEW, Action.STUDY_VIEW, Action.REPORT_VIEW})
@@ -77,6 +79,7 @@ ALLOWED: Mapping[Role, frozenset[Action]] = {
         Action.STUDY_CLAIM,
         Action.STUDY_ASSIGN,
         Action.STUDY_SHARE,
+        Action.DASHBOARD_VIEW,
     },
     Role.CLINIC_ADMIN: _VIEW
     | {
@@ -91,6 +94,8 @@ ALLOWED: Mapping[Role, frozenset[Action]] = {
         Action.MODEL_VIEW,
         Action.TRAINING_EXPORT,
         Action.STUDY_EXPORT,
+        Action.DASHBOARD_VIEW,
+        Action.VALIDATION_RUN,
     },
 }
 

@@ -64,6 +64,13 @@ from diagnosis.services.shadow_runs import (
     shadow_run,
 )
 from diagnosis.services.study_lateness import lateness_sweep
+from diagnosis.services.validation_runs import (
+    validation_claim_next,
+    validation_postpone,
+    validation_retry,
+    validation_run,
+    validations_sweep,
+)
 from diagnosis.transport.errors import PeerRefusedError, PeerUnavailableError
 from fracture_site.common.errors import DomainError, UnavailableError
 from ml.contracts import ModelArtifactError, UnreadableImageError
@@ -243,12 +250,38 @@ def run_prior_fetch(claim: Claim) -> None:
         prior_fetch_retry(claim=claim, code="internal")
 
 
+@shared_task(name="diagnosis.tasks.run_next_validation", **_HOUSEKEEPING)  # type: ignore[untyped-decorator]
+def run_next_validation() -> int:
+    """Make the site validations that are due. Returns the number of claims."""
+    worked = 0
+    while (claim := validation_claim_next()) is not None:
+        run_validation(claim)
+        worked += 1
+    return worked
+
+
+def run_validation(claim: Claim) -> None:
+    """Work on one validation to its end; every error is classified here and nowhere else."""
+    try:
+        validation_run(claim=claim)
+    except (OperationalError, InterfaceError) as error:
+        _log_job("validation", claim, "database", error)
+        validation_postpone(claim=claim, code="database")
+    except SoftTimeLimitExceeded as error:
+        _log_job("validation", claim, "timeout", error)
+        validation_retry(claim=claim, code="timeout")
+    except Exception as error:  # noqa: BLE001 - the one border: unknown errors end here
+        _log_job("validation", claim, "internal", error)
+        validation_retry(claim=claim, code="internal")
+
+
 @shared_task(name="diagnosis.tasks.sweep_jobs")  # type: ignore[untyped-decorator]
 def sweep_jobs() -> None:
     """Wake workers for what waits too long, end what used up its attempts."""
     analyses_sweep()
     deliveries_sweep()
     prior_fetches_sweep()
+    validations_sweep()
     alerts_sweep()
 
 
@@ -314,18 +347,19 @@ def verify_backup(actor_id: str, name: str) -> None:
 
 
 def _log(claim: Claim, code: str, error: Exception) -> None:
-    logger.error(
-        "analysis did not finish",
-        exc_info=error,
-        extra={"analysis_id": claim.job_id, "clinic_id": claim.clinic_id, "code": code},
-    )
+    _log_job("analysis", claim, code, error)
 
 
 def _log_delivery(claim: Claim, code: str, error: Exception) -> None:
+    _log_job("delivery", claim, code, error)
+
+
+def _log_job(kind: str, claim: Claim, code: str, error: Exception) -> None:
     logger.error(
-        "delivery did not finish",
+        "%s did not finish",
+        kind,
         exc_info=error,
-        extra={"delivery_id": claim.job_id, "clinic_id": claim.clinic_id, "code": code},
+        extra={f"{kind}_id": claim.job_id, "clinic_id": claim.clinic_id, "code": code},
     )
 
 

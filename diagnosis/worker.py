@@ -26,6 +26,7 @@ from diagnosis.services.delivery_runs import deliveries_sweep
 from diagnosis.services.model_stages import shipped_sync
 from diagnosis.services.prior_runs import prior_fetches_sweep
 from diagnosis.services.shadow_runs import shadows_sweep
+from diagnosis.services.validation_runs import validations_sweep
 from fracture_site.common.errors import DomainError
 
 logger = logging.getLogger(__name__)
@@ -97,6 +98,7 @@ def _sweep_for_ever() -> None:
             deliveries_sweep()
             prior_fetches_sweep()
             shadows_sweep()
+            validations_sweep()
             alerts_sweep()
             chains_seal()
             if time.monotonic() - anchored_at >= settings.AUDIT_ANCHOR_INTERVAL_S:

@@ -188,21 +188,33 @@ def bootstrap(
         [np.array(rows) for (label, _), rows in sorted(members.items()) if label is wanted]
         for wanted in (False, True)
     ]
+    drawers = [_drawer(stratum) for stratum in strata if stratum]
     generator = np.random.default_rng(seed)
     values = []
     for _ in range(draws):
-        chosen = [
-            stratum[i]
-            for stratum in strata
-            if stratum
-            for i in generator.integers(len(stratum), size=len(stratum))
-        ]
+        chosen = [draw(generator) for draw in drawers]
         value = statistic(np.concatenate(chosen)) if chosen else float("nan")
         if not np.isnan(value):
             values.append(value)
     point = statistic(np.arange(len(blocks))) if len(blocks) else float("nan")
     low, high = np.percentile(values, [2.5, 97.5]) if values else (float("nan"), float("nan"))
     return Estimate(float(point), float(low), float(high), len(blocks))
+
+
+def _drawer(stratum: Sequence[IntArray]) -> Callable[[np.random.Generator], IntArray]:
+    """Return what draws as many blocks as there are, and gives the pictures in them."""
+    pictures = np.concatenate(stratum)
+    sizes = np.array([rows.size for rows in stratum], np.int64)
+    starts = np.cumsum(sizes) - sizes
+
+    def draw(generator: np.random.Generator) -> IntArray:
+        blocks = generator.integers(sizes.size, size=sizes.size)
+        taken = sizes[blocks]
+        before = np.cumsum(taken) - taken
+        places = np.repeat(starts[blocks] - before, taken) + np.arange(int(taken.sum()))
+        return np.asarray(pictures[places], np.int64)
+
+    return draw
 
 
 def precision_recall(

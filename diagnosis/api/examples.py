@@ -297,3 +297,18 @@ AUDIT_EVENT: dict[str, Any] = {
 REPORT_ROW: dict[str, Any] = {
     key: value for key, value in REPORT.items() if key not in {*TEXTS, "recalled", "versions"}
 }
+
+DASHBOARD: dict[str, Any] = {
+    "period": {"first": "2026-11-01", "last": "2026-11-30"},
+    "baseline": {"first": "2026-01-07", "last": "2026-04-06"},
+    "step": "day",
+    "minimum_cases": 10,
+    "studies": 1,
+    "tables": [
+        {
+            "key": "volume",
+            "columns": ["from", "stat", "urgent", "routine", "total"],
+            "rows": [["2026-11-20", 0, 1, 0, 1]],
+        }
+    ],
+}

@@ -14,6 +14,7 @@ from diagnosis.api.views.annotations import (
     StudyAnnotationsViewSet,
     StudyKeyImagesViewSet,
 )
+from diagnosis.api.views.dashboard import DashboardViewSet
 from diagnosis.api.views.deliveries import DeliveryViewSet, DestinationViewSet
 from diagnosis.api.views.discrepancies import (
     DiscrepancyViewSet,
@@ -58,6 +59,7 @@ _UNKNOWN: dict[str, Any] = dict.fromkeys(["get", "post", "put", "patch", "delete
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("me/", MeViewSet.as_view({"get": "retrieve"}), name="me"),
+    path("dashboard/", DashboardViewSet.as_view({"get": "retrieve"}), name="dashboard"),
     path("schema/", SchemaView.as_view(), name="schema"),
     path("docs/", DocsView.as_view(), name="docs"),
     path(

@@ -4,7 +4,8 @@ import functools
 import io
 import json
 import tempfile
-from datetime import UTC
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -90,22 +91,36 @@ def render_report(document: ReportDocument) -> bytes:
     _check(document)
     with tempfile.TemporaryDirectory(prefix="report-") as name:
         payload = _payload(document, Path(name))
-        try:
-            compiler = typst.Compiler(
-                _template(),
-                root=name,
-                font_paths=_fonts(),
-                ignore_system_fonts=True,
-                sys_inputs={"data": json.dumps(payload)},
-            )
-            result = compiler.compile(
-                format="pdf",
-                pdf_standards=PDF_STANDARDS,
-                timestamp=document.created_at.astimezone(UTC),
-            )
-        except typst.TypstError:
-            # The compiler's message may quote the patient's text: it goes into no log.
-            raise DocumentError("document_render_failed") from None
+        return _compiled(_template(), payload, folder=name, at=document.created_at)
+
+
+def render_plain(template: bytes, payload: Mapping[str, Any], *, at: datetime) -> bytes:
+    """Return a document without pictures as PDF bytes; all text of the payload is printable.
+
+    Raises:
+        DocumentError: ``document_render_failed``.
+    """
+    with tempfile.TemporaryDirectory(prefix="document-") as name:
+        return _compiled(template, payload, folder=name, at=at)
+
+
+def _compiled(template: bytes, payload: Mapping[str, Any], *, folder: str, at: datetime) -> bytes:
+    try:
+        compiler = typst.Compiler(
+            template,
+            root=folder,
+            font_paths=_fonts(),
+            ignore_system_fonts=True,
+            sys_inputs={"data": json.dumps(payload)},
+        )
+        result = compiler.compile(
+            format="pdf",
+            pdf_standards=PDF_STANDARDS,
+            timestamp=at.astimezone(UTC).replace(microsecond=0),
+        )
+    except typst.TypstError:
+        # The compiler's message may quote the patient's text: it goes into no log.
+        raise DocumentError("document_render_failed") from None
     if not isinstance(result, bytes):
         raise DocumentError("document_render_failed")
     return result

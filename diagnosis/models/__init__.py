@@ -22,6 +22,7 @@ from diagnosis.models.reports import Report, ReportVersion
 from diagnosis.models.second_readings import ReportWithdrawal, SecondReading
 from diagnosis.models.shadow_runs import ShadowRun
 from diagnosis.models.shares import ShareComment, StudyShare
+from diagnosis.models.site_validations import SiteValidation
 from diagnosis.models.studies import Study, StudyImage, Verdict
 from diagnosis.models.training_consents import TrainingConsent
 from diagnosis.models.worklist import ClinicRules, SavedFilter, StudyClaim
@@ -68,6 +69,7 @@ __all__ = [
     "SecondReading",
     "ShadowRun",
     "ShareComment",
+    "SiteValidation",
     "Study",
     "StudyClaim",
     "StudyImage",

@@ -78,6 +78,7 @@ class Analysis(Job):
         indexes = [
             *job_indexes("analysis"),
             models.Index(fields=["image", "-created_at"]),
+            models.Index(fields=["clinic", "created_at"], name="analysis_of_days"),
         ]
 
 

@@ -23,12 +23,13 @@ class JobOverview(models.Model):
     finished_at = models.DateTimeField(null=True)
     error_code = models.CharField(max_length=40)
     kind = models.CharField(
-        max_length=10,
+        max_length=20,
         choices=[
             ("analysis", _("Analysis")),
             ("delivery", _("Delivery")),
             ("shadowrun", _("Shadow run")),
             ("priorfetch", _("Earlier study from the archive")),
+            ("sitevalidation", _("Site validation")),
         ],
     )
 

@@ -1,12 +1,28 @@
 """What a doctor writes and signs."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, F, Func, Q, Value, When
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast, Coalesce, Concat, Trim
+from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from diagnosis.models.base import ClinicOwnedModel, choices_check
 from diagnosis.models.studies import Study
+
+_NOTHING = Value("", output_field=models.TextField())
+
+
+def _states(*states: str) -> Func:
+    """Return whether a finding in one of the states is among the reviewed ones."""
+    wanted = " || ".join(f'@ == "{state}"' for state in states)
+    return Func(
+        F("reviewed_findings"),
+        Value(f"$[*].state ? ({wanted})"),
+        function="jsonb_path_exists",
+        output_field=models.BooleanField(),
+    )
 
 
 class Report(ClinicOwnedModel):
@@ -67,6 +83,49 @@ class ReportVersion(ClinicOwnedModel):
     content_sha256 = models.CharField(max_length=64, blank=True, editable=False)
     pdf_key = models.CharField(max_length=200, blank=True, editable=False)
     pdf_sha256 = models.CharField(max_length=64, blank=True, editable=False)
+    # What is counted of many reports, taken out of the two documents above by the database itself,
+    # so that nobody has to keep it in step. "" means that the version does not say.
+    answer = models.GeneratedField(
+        expression=Case(
+            When(reviewed_findings__isnull=True, then=Value("")),
+            When(_states("accepted", "moved", "added"), then=Value("yes")),
+            When(_states("proposed"), then=Value("unsure")),
+            default=Value("no"),
+        ),
+        output_field=models.CharField(max_length=6),
+        db_persist=True,
+    )
+    ai_verdict = models.GeneratedField(
+        expression=Coalesce(KT("result__verdict"), _NOTHING),
+        output_field=models.CharField(max_length=14),
+        db_persist=True,
+    )
+    ai_probability = models.GeneratedField(
+        expression=Cast(KT("result__probability"), models.FloatField()),
+        output_field=models.FloatField(null=True),
+        db_persist=True,
+    )
+    ai_region = models.GeneratedField(
+        expression=Coalesce(KT("result__region"), _NOTHING),
+        output_field=models.CharField(max_length=20),
+        db_persist=True,
+    )
+    # Name and version; "*" where several models read the images.
+    ai_model = models.GeneratedField(
+        expression=Case(
+            When(Exact(KT("result__mixed_models"), "true"), then=Value("*")),
+            default=Trim(
+                Concat(
+                    KT("result__model__name"),
+                    Value(" ", output_field=models.TextField()),
+                    KT("result__model__version"),
+                )
+            ),
+            output_field=models.TextField(),
+        ),
+        output_field=models.CharField(max_length=141),
+        db_persist=True,
+    )
 
     class Meta:
         verbose_name = _("report version")

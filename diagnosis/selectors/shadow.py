@@ -4,7 +4,6 @@ Counts of one clinic; never shown to doctors. Truth, where there is any, is what
 signed reports decided about findings (``selectors.truth``).
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -14,35 +13,13 @@ from django.db.models import Prefetch, QuerySet
 from accounts.models import User
 from diagnosis.models import Finding, ModelVersion, ShadowRun, Verdict
 from diagnosis.selectors.findings import reviews_of_images
+from diagnosis.selectors.proportions import Share
 from diagnosis.selectors.truth import image_truth, signed_studies
 
 POSITIVE = frozenset({Verdict.DEFINITE, Verdict.SUSPICION})
 BINS = 10  # of the difference in probability, each 0.2 wide from -1 to 1
 SHOWN = 50
 NEWEST = 5000
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A share with its 95 % interval (Wilson); ``value`` is ``None`` without cases."""
-
-    hits: int
-    count: int
-
-    @property
-    def value(self) -> float | None:
-        """Hits per case."""
-        return self.hits / self.count if self.count else None
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Lower and upper bound."""
-        if not self.count:
-            return 0.0, 1.0
-        z, n, p = 1.96, self.count, self.hits / self.count
-        centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-        half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-        return max(0.0, centre - half), min(1.0, centre + half)
 
 
 @dataclass(frozen=True, slots=True)

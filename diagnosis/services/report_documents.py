@@ -105,7 +105,7 @@ def _document(
         )
         if signer_name
         else None,
-        intended_use=_intended_use(clinic),
+        intended_use=intended_use(clinic),
         disclaimer=_(
             "The AI result aids and does not replace a clinician. The text above was edited and is "
             "answered for by the person who signs."
@@ -119,7 +119,8 @@ def verification_url(sha256: str) -> str:
     return settings.BASE_URL.rstrip("/") + reverse("diagnosis:report-verify", args=[sha256])
 
 
-def _intended_use(clinic: Clinic) -> str:
+def intended_use(clinic: Clinic) -> str:
+    """Return the line in the foot of everything printed; empty where clinical use is attested."""
     if clinic.intended_use == "cleared":
         return ""
     return _("Research use only. Not a medical device.")

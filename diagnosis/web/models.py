@@ -4,9 +4,8 @@ Administrators of clinics look; only staff of the site with the right to change 
 reason and a password or code.
 """
 
-import csv
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import fields
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 from uuid import UUID
@@ -41,6 +40,7 @@ from diagnosis.services.model_recalls import (
 from diagnosis.services.model_registry import may_operate, model_revision
 from diagnosis.services.model_stages import model_activate, model_rollback, model_shadow
 from diagnosis.services.training_consents import training_consent_set
+from diagnosis.web.csv_files import csv_response
 from diagnosis.web.doors import MemberRequest, member_required, tell_and_go
 from diagnosis.web.forms import ModelChangeForm
 from diagnosis.web.model_cards import card_html, figures
@@ -142,24 +142,17 @@ def model_recall_csv(request: MemberRequest, pk: UUID) -> HttpResponse:
         require(user=request.user, action=Action.MODEL_VIEW, clinic_id=clinic_id)
     if not model.is_recalled:
         raise Http404
-    response = HttpResponse(content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="recall-{model.pk}.csv"'
-    response["Cache-Control"] = "private, no-store"
+    found = list(recall_rows(recall_results(user=request.user, version=model)))
     names = [field.name for field in fields(RecallRow)]
-    writer = csv.DictWriter(response, names)
-    writer.writeheader()
-    count = 0
-    for row in recall_rows(recall_results(user=request.user, version=model)):
-        writer.writerow({name: _cell(value) for name, value in asdict(row).items()})
-        count += 1
+    rows = [[getattr(row, name) for name in names] for row in found]
     audit_record(
         actor=request.user,
         action="model.recall.export",
         clinic_id=clinic_id,
         target=model,
-        rows=count,
+        rows=len(rows),
     )
-    return response
+    return csv_response(name=f"recall-{model.pk}", columns=names, rows=rows)
 
 
 @member_required
@@ -228,12 +221,6 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "operates": _operates(request),
         "revision": model_revision(),
     }
-
-
-def _cell(value: object) -> object:
-    """Return a cell that no spreadsheet takes for a formula."""
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _operates(request: HttpRequest) -> bool:

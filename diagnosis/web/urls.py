@@ -6,6 +6,7 @@ from diagnosis.web import (
     alerts,
     annotations,
     backups,
+    dashboard,
     deliveries,
     devices,
     discrepancies,
@@ -27,6 +28,7 @@ from diagnosis.web import (
     smart,
     studies,
     study_head,
+    validations,
     viewer,
     worklist,
 )
@@ -62,6 +64,12 @@ urlpatterns = [
     path(
         "alerts/<uuid:pk>/acknowledge/", alerts.alert_acknowledge_action, name="alert-acknowledge"
     ),
+    path("dashboard/", dashboard.dashboard_page, name="dashboard"),
+    path("dashboard/<slug:key>.csv", dashboard.dashboard_csv, name="dashboard-csv"),
+    path("validations/", validations.validation_list_page, name="validation-list"),
+    path("validations/<uuid:pk>/", validations.validation_page, name="validation-detail"),
+    path("validations/<uuid:pk>/status/", validations.validation_status, name="validation-status"),
+    path("validations/<uuid:pk>/pdf/", validations.validation_pdf_file, name="validation-pdf"),
     path("clinic/rules/", rules.rules_page, name="clinic-rules"),
     path("studies/<uuid:pk>/shares/", shares.share_page, name="study-shares"),
     path("shares/<uuid:pk>/revoke/", shares.share_revoke_action, name="share-revoke"),

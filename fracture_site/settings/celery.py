@@ -76,6 +76,8 @@ JOB_WAKE_TRANSPORT_OPTIONS: dict[str, object] = {
 CELERY_TASK_ROUTES = {  # the courier's: whatever waits for systems outside
     "diagnosis.tasks.run_next_delivery": {"queue": "deliveries"},
     "diagnosis.tasks.run_next_prior_fetch": {"queue": "deliveries"},
+    # Takes seconds to minutes and needs no model.
+    "diagnosis.tasks.run_next_validation": {"queue": "deliveries"},
 }
 CELERY_TIMEZONE = env_str("TIME_ZONE", "UTC")  # nights are nights of the site
 CELERY_BEAT_SCHEDULE = {

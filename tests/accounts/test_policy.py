@@ -36,6 +36,8 @@ EXPECTED = {                    # technician, doctor, clinic admin
     Action.DELIVERY_SEND:        (False, True,  True),
     Action.STUDY_EXPORT:         (False, True,  True),
     Action.PRIOR_FETCH:          (True,  True,  False),
+    Action.DASHBOARD_VIEW:       (False, True,  True),
+    Action.VALIDATION_RUN:       (False, False, True),
 }
 # fmt: on
 ROLES = (Role.TECHNICIAN, Role.DOCTOR, Role.CLINIC_ADMIN)

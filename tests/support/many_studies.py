@@ -11,7 +11,12 @@ from django.db.models import Model
 
 from accounts.models import Clinic, User
 from accounts.tenancy import clinic_scope
-from tests.factories import PatientFactory, ReportVersionFactory, StudyImageFactory
+from tests.factories import (
+    AnalysisFactory,
+    PatientFactory,
+    ReportVersionFactory,
+    StudyImageFactory,
+)
 
 _SERIES = "generate_series(1, %(count)s) n"
 _STATUS = """CASE WHEN n %% 100 < 60 THEN 'reported' WHEN n %% 100 < 97 THEN 'ready'
@@ -20,6 +25,13 @@ _WITHOUT_RESULT = "n %% 100 >= 97"
 _PATIENT = "md5(%(clinic)s::text || (n / 3 + 1))::uuid"
 _REPORT = "md5('report' || s.id)::uuid"
 _SIGNED = "s.status = 'reported'"
+_RESULT = """jsonb_build_object('verdict', s.verdict, 'probability', s.probability,
+    'region', s.region, 'mixed_models', false, 'model', jsonb_build_object('name', 'detector',
+    'version', CASE WHEN s.priority = 0 THEN '1' ELSE '2' END))"""
+_REVIEWED = """jsonb_build_array(jsonb_build_object('state', CASE WHEN s.probability >= 0.55
+    OR s.verdict = 'definite' AND s.priority > 0 THEN 'accepted' ELSE 'rejected' END))"""
+_OF_STUDY = "(SELECT {} FROM diagnosis_study s WHERE s.id = i.study_id)"
+_ARRIVED = _OF_STUDY.format("s.created_at")
 
 
 def many_studies(*, clinic: Clinic, user: User, count: int) -> None:
@@ -81,7 +93,30 @@ def many_studies(*, clinic: Clinic, user: User, count: int) -> None:
             signed_at=f"CASE WHEN {_SIGNED} THEN s.created_at END",
             content_sha256=f"CASE WHEN {_SIGNED} THEN md5(s.id::text) ELSE '' END",
             pdf_key=f"CASE WHEN {_SIGNED} THEN 'reports/' || s.id ELSE '' END",
+            result=_RESULT,
+            reviewed_findings=_REVIEWED,
         )
+
+
+def many_analyses(*, clinic: Clinic) -> None:
+    """Give each image of ``many_studies`` a result, and one of a hundred a failure."""
+    image = StudyImageFactory(study__patient=PatientFactory(clinic=clinic))
+    template = AnalysisFactory(image=image, succeeded=True)
+    failed = AnalysisFactory(image=image, failed=True)
+    source = f"diagnosis_studyimage i WHERE i.clinic_id = '{clinic.pk}' AND i.id <> '{image.pk}'"
+    own = {"id": "gen_random_uuid()", "image_id": "i.id", "created_at": _ARRIVED}
+    with clinic_scope(clinic.pk), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = '600s'")
+        ended = f"{_ARRIVED} + interval '2 seconds'"
+        said = {
+            "finished_at": ended,
+            "verdict": _OF_STUDY.format("coalesce(nullif(s.verdict, ''), 'negative')"),
+            "probability": _OF_STUDY.format("coalesce(s.probability, 0.1)"),
+            "region": _OF_STUDY.format("s.region"),
+        }
+        cursor.execute(_copies(template, source, own | said), {})
+        rare = f"{source} AND get_byte(decode(left(i.sha256, 2), 'hex'), 0) < 3"
+        cursor.execute(_copies(failed, rare, own), {})
 
 
 def _copies(template: Model, source: str, columns: dict[str, Any]) -> str:

@@ -90,6 +90,7 @@ def test_the_routes_are_those_of_the_contract():
         "get delivery-list",
         "get delivery-detail",
         "post delivery-send-again",
+        "get dashboard",
         "get model-list",
         "get audit-event-list",
     }
@@ -194,6 +195,7 @@ DENIED = [
     ("delete annotation-detail", Role.CLINIC_ADMIN, "image.annotate"),
     ("post image-key-images", Role.TECHNICIAN, "report.write"),
     ("delete keyimage-detail", Role.TECHNICIAN, "report.write"),
+    ("get dashboard", Role.TECHNICIAN, "dashboard.view"),
 ]
 
 

@@ -1,0 +1,214 @@
+"""The questions that the dashboard asks the database; each is one grouped statement.
+
+Days are those on which a study arrived, by the clinic's clock.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from django.db.models import (
+    Aggregate,
+    Case,
+    Count,
+    DateField,
+    DurationField,
+    ExpressionWrapper,
+    F,
+    FloatField,
+    IntegerField,
+    Min,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.functions import Cast, Coalesce, Extract, Floor, Now, Trunc
+
+from accounts.models import User
+from diagnosis.models import Analysis, Delivery, ReportVersion, Study
+from diagnosis.models.studies import WAITING_FOR_READER
+from diagnosis.selectors.dashboard.period import Period
+from diagnosis.selectors.first_reads import reads_first
+from diagnosis.selectors.reference import reports_in_force
+
+BINS = 10  # of the probability, each 0.1 wide; the last one holds 1.0
+
+
+class Percentile(Aggregate):
+    """``percentile_cont``; the value below which a share of the rows lies."""
+
+    function = "percentile_cont"
+    name = "Percentile"
+    template = "%(function)s(%(fraction)s) WITHIN GROUP (ORDER BY %(expressions)s)"
+
+    def __init__(self, expression: Any, fraction: float) -> None:
+        super().__init__(expression, fraction=fraction, output_field=FloatField())
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """How long something took, in minutes."""
+
+    count: int
+    median: float | None
+    p90: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AiCell:
+    """Studies of one step with the same answer of the AI."""
+
+    step: date
+    verdict: str
+    region: str
+    bin: int | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceCell:
+    """Signed reports in force with the same answers; ``stated`` is the sum of probabilities."""
+
+    step: date
+    verdict: str
+    region: str
+    model: str
+    bin: int | None
+    answer: str
+    count: int
+    stated: float
+
+
+def first_day(*, user: User, period: Period) -> date:
+    """Return the day of the clinic's first study, or the period's first without any."""
+    earliest = Study.objects.for_user(user).aggregate(at=Min("created_at"))["at"]
+    return earliest.astimezone(period.zone).date() if earliest else period.first
+
+
+def volume(*, user: User, period: Period) -> dict[tuple[date, int], int]:
+    """Return how many studies arrived in each step with each urgency."""
+    rows = (
+        _studies(user, period)
+        .values_list(_step(period, "created_at"), "priority")
+        .annotate(n=Count("*"))
+    )
+    return {(step, priority): count for step, priority, count in rows.order_by()}
+
+
+def ai_answers(*, user: User, period: Period) -> list[AiCell]:
+    """Return the AI's answers, counted.
+
+    For a member who reads before the AI only of reported studies: what the AI says of a study that
+    they still have to read may not show in a sum of one.
+    """
+    studies = _studies(user, period)
+    if reads_first(user=user):
+        studies = studies.filter(status=Study.Status.REPORTED)
+    step = _step(period, "created_at")
+    rows = studies.annotate(step=step, bin=_bin("probability")).order_by()
+    counted = rows.values_list("step", "verdict", "region", "bin").annotate(n=Count("*"))
+    return [AiCell(*row) for row in counted]
+
+
+def references(*, user: User, period: Period) -> list[ReferenceCell]:
+    """Return what signed reports in force say beside what the AI said, counted."""
+    rows = _of_period(reports_in_force(user=user), period, "report__study__created_at")
+    counted = (
+        rows.annotate(step=_step(period, "report__study__created_at"), bin=_bin("ai_probability"))
+        .order_by()
+        .values_list("step", "ai_verdict", "ai_region", "ai_model", "bin", "answer")
+        .annotate(n=Count("*"), stated=Coalesce(Sum("ai_probability"), 0.0))
+    )
+    return [ReferenceCell(*row) for row in counted]
+
+
+def turnaround(*, user: User, period: Period) -> dict[int | None, Wait]:
+    """Return the time from arrival to the first signed report, by urgency; ``None``: all."""
+    signed = ReportVersion.objects.for_user(user).filter(
+        status=ReportVersion.Status.SIGNED, number=1
+    )
+    rows = _of_period(signed, period, "report__study__created_at")
+    took = F("signed_at") - F("report__study__created_at")
+    return _waits(rows, took, "report__study__priority")
+
+
+def ai_waits(*, user: User, period: Period) -> dict[int | None, Wait]:
+    """Return the time from an image's arrival (or a new request) to the AI's answer."""
+    done = Analysis.objects.for_user(user).filter(status=Analysis.Status.SUCCEEDED)
+    rows = _of_period(done, period, "created_at")
+    return _waits(rows, F("finished_at") - F("created_at"), "priority")
+
+
+def waiting_now(*, user: User) -> dict[int | None, Wait]:
+    """Return how long the studies that nobody has reported wait already, whatever the period."""
+    waiting = Study.objects.for_user(user).filter(
+        Q(status__in=WAITING_FOR_READER) | Q(new_image_after_report=True)
+    )
+    return _waits(waiting, Now() - F("created_at"), "priority")
+
+
+def gate_answers(*, user: User, period: Period) -> dict[tuple[date, str], int]:
+    """Return what the quality gate said of images, in each step: the reason or warning, or ``""``.
+
+    The first code speaks for an image, a refusal before a warning.
+    """
+    done = Analysis.objects.for_user(user).filter(status=Analysis.Status.SUCCEEDED)
+    if reads_first(user=user):
+        done = done.filter(image__study__status=Study.Status.REPORTED)
+    rows = _of_period(done, period, "created_at").order_by()
+    counted = rows.values_list(
+        _step(period, "created_at"),
+        Coalesce(F("reasons__0"), F("warnings__0"), Value("")),
+    ).annotate(n=Count("*"))
+    return {(step, code): count for step, code, count in counted}
+
+
+def failures(*, user: User, period: Period) -> dict[tuple[str, str], int]:
+    """Return how many analyses and deliveries failed, by kind and code."""
+    found = {}
+    for kind, model in (("analysis", Analysis), ("delivery", Delivery)):
+        failed = model.objects.for_user(user).filter(status=model.Status.FAILED)
+        rows = _of_period(failed, period, "created_at").order_by()
+        for code, count in rows.values_list("error_code").annotate(n=Count("*")):
+            found[kind, code] = count
+    return found
+
+
+def _studies(user: User, period: Period) -> QuerySet[Study]:
+    return _of_period(Study.objects.for_user(user), period, "created_at")
+
+
+def _of_period(rows: QuerySet[Any], period: Period, field: str) -> QuerySet[Any]:
+    return rows.filter(**{f"{field}__gte": period.start, f"{field}__lt": period.end})
+
+
+def _step(period: Period, field: str) -> Trunc:
+    return Trunc(field, period.step, output_field=DateField(), tzinfo=period.zone)
+
+
+def _bin(field: str) -> Case:
+    """Return the number of the bin, NULL without a probability."""
+    return Case(
+        When(**{f"{field}__gte": 1.0}, then=Value(BINS - 1)),
+        default=Cast(Floor(F(field) * float(BINS)), IntegerField()),
+    )
+
+
+def _waits(rows: QuerySet[Any], took: Any, urgency: str) -> dict[int | None, Wait]:
+    minutes = Extract(ExpressionWrapper(took, output_field=DurationField()), "epoch") / 60.0
+    figures: dict[str, Callable[..., Any] | Any] = {
+        "n": Count("*"),
+        "median": Percentile("minutes", 0.5),
+        "p90": Percentile("minutes", 0.9),
+    }
+    timed = rows.annotate(minutes=minutes).order_by()
+    found: dict[int | None, Wait] = {
+        priority: Wait(*figures_of)
+        for priority, *figures_of in timed.values_list(urgency).annotate(**figures)
+    }
+    total = timed.aggregate(**figures)
+    found[None] = Wait(total["n"], total["median"], total["p90"])
+    return found
