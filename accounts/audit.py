@@ -53,6 +53,11 @@ def _next_id() -> int:
         return int(cursor.fetchone()[0])
 
 
+def audit_viewed(*, actor: User, clinic_id: UUID) -> None:
+    """Remember that somebody read the trail; the caller has required the right."""
+    audit_record(actor=actor, action="audit.view", clinic_id=clinic_id)
+
+
 def audit_denial(*, request: HttpRequest, action: str) -> None:
     """Remember that a person was refused an action.
 

@@ -1,9 +1,18 @@
 """What Django's and allauth's error handlers answer."""
 
+import errno
+import sys
+from typing import Final
+
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
+from diagnosis.storage import StorageError
 from fracture_site.common.answers import error_response
+
+_DISK: Final = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
+RETRY_AFTER_S: Final = "10"
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:  # noqa: ARG001
@@ -35,7 +44,16 @@ def too_many_requests(request: HttpRequest) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer 500."""
+    """Answer 500; 503 when the reason is a part that is away and comes back.
+
+    Django calls this while it handles the exception, for views and middleware alike. Each
+    service has undone its part, and the request's transaction is rolled back.
+    """
+    if _is_away(sys.exception()):
+        detail = _("A part of the site does not answer. Nothing was changed; try again soon.")
+        answer = error_response(request, 503, "unavailable", detail)
+        answer["Retry-After"] = RETRY_AFTER_S
+        return answer
     detail = _("Something went wrong on our side. Nothing was changed; please try again.")
     return error_response(request, 500, "internal", detail, bare=True)
 
@@ -48,3 +66,10 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noq
         "csrf_failed",
         _("This page is out of date. Go back, reload it and try again."),
     )
+
+
+def _is_away(error: BaseException | None) -> bool:
+    """Tell whether the database, the object store or the disk is the reason."""
+    if isinstance(error, OperationalError | InterfaceError | StorageError):
+        return True
+    return isinstance(error, OSError) and error.errno in _DISK

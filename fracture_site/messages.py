@@ -44,7 +44,7 @@ def extract(folder: Path) -> Path:
         shutil.copytree(ROOT / name, folder / name, ignore=skipped)
     shutil.copytree(LOCALE, folder / "locale")
     wanted = [f"--locale={language}" for language in languages()]
-    subprocess.run(  # noqa: S603
+    subprocess.run(  # noqa: S603 - our own words
         [sys.executable, "-P", "-m", "django", "makemessages", *wanted, "--no-wrap",
          "--no-obsolete", "--add-location=file", "--verbosity=0"],
         cwd=folder, env={"PATH": "/usr/local/bin:/usr/bin:/bin"}, check=True,

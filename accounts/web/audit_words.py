@@ -65,6 +65,8 @@ ACTIONS: Final = {
     "patient.unmerge": _("Merge undone"),
     "patient.open": _("Patient opened"),
     "patient.view": _("Patient viewed"),
+    "report.list": _("Reports listed"),
+    "alert.list": _("Critical results listed"),
     "patient.list": _("Patients listed"),
     "patient.edit": _("Patient changed"),
     "study.create": _("Study requested"),

@@ -1,7 +1,9 @@
 """What every endpoint shares: the caller, JSON only, bounded bodies, repeatable POSTs."""
 
 import json
+from collections.abc import Iterable
 from typing import Any, TypeVar
+from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Model
@@ -23,6 +25,7 @@ from diagnosis.api.idempotency import (
     request_digest,
 )
 from diagnosis.services.idempotency import idempotency_begin, idempotency_store
+from diagnosis.services.reading import list_open
 
 M = TypeVar("M", bound=Model)
 
@@ -77,6 +80,11 @@ class ClinicViewSet(viewsets.GenericViewSet[M]):
         """The caller's place in the current clinic."""
         membership: Membership = self.request._request.membership  # type: ignore[attr-defined]
         return membership
+
+    def note_list(self, noun: str, patients: Iterable[UUID]) -> None:
+        """Record of whom a list tells."""
+        clinic_id = self.membership.clinic_id
+        list_open(actor=self.actor, clinic_id=clinic_id, noun=noun, patients=patients)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse what is too large unread; answer a repeated POST from what was kept."""

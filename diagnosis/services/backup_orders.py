@@ -1,12 +1,13 @@
 """Backups that a person asks for on a page: a worker makes and checks them."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
 from celery import current_app
 from django.conf import settings
+from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError as BrokerError
@@ -17,6 +18,8 @@ from diagnosis.services.backup_folder import backups, manifest_read, note_read
 from diagnosis.services.backups import NotABackupError, archive_verify, backup_take
 from fracture_site.common.errors import DomainError, UnavailableError
 
+# A worker that was killed says nothing; the largest table or object takes less.
+_SILENT = timedelta(minutes=15)
 TAKE, VERIFY = "diagnosis.tasks.take_backup", "diagnosis.tasks.verify_backup"
 
 
@@ -103,10 +106,12 @@ def _row(folder: Path) -> BackupRow:
         manifest = manifest_read(folder)
     except NotABackupError:
         done, total = int(progress.get("done", 0)), int(progress.get("total", 0))
+        at = _time(progress.get("at"))
+        alive = at is not None and timezone.now() - at < _SILENT
         return BackupRow(
             name=folder.name,
-            state="running" if progress.get("state") == "running" else "failed",
-            begun_at=_time(progress.get("at")),
+            state="running" if alive and progress.get("state") == "running" else "failed",
+            begun_at=at,
             step=str(progress.get("step", "")),
             percent=100 * done // total if total else 0,
         )

@@ -1,5 +1,7 @@
-"""Audited reads: who opened which study, image and report."""
+"""Audited reads: who opened which patient, study, image and report, and whom lists told of."""
 
+import hashlib
+from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
 
@@ -10,12 +12,12 @@ from redis.exceptions import RedisError
 from accounts.audit import audit_record
 from accounts.models import User
 from accounts.policy import Action, require
-from diagnosis.models import Report, Study, StudyImage
+from diagnosis.models import Patient, Report, Study, StudyImage
 from diagnosis.services.first_reads import require_first_read
 
 # A page asks for the same picture again and again: one event says it for this long.
 QUIET_SECONDS: Final = 300
-_REPEATED: Final = frozenset({"rendition", "thumbnail", "heatmap", "full"})
+_REPEATED: Final = frozenset({"rendition", "thumbnail", "heatmap", "full", "data"})
 
 
 @transaction.atomic
@@ -41,6 +43,45 @@ def study_open(*, actor: User, study: Study, polled: bool = False) -> None:
 
 
 @transaction.atomic
+def patient_open(*, actor: User, patient: Patient) -> None:
+    """Record that a person opened a patient's data; once in five minutes."""
+    require(user=actor, action=Action.PATIENT_VIEW, clinic_id=patient.clinic_id)
+    key = _key(actor, patient.pk, "patient")
+    if _is_quiet(key):
+        return
+    audit_record(
+        actor=actor,
+        action="patient.open",
+        clinic_id=patient.clinic_id,
+        target=patient,
+        patient_id=patient.pk,
+    )
+    transaction.on_commit(lambda: _be_quiet(key), robust=True)
+
+
+@transaction.atomic
+def list_open(*, actor: User, clinic_id: UUID, noun: str, patients: Iterable[UUID]) -> None:
+    """Record of whom a list told; the same list once in five minutes, for lists are polled.
+
+    The caller has required the right. A list of one patient stands in that patient's trail,
+    one of several names them all.
+    """
+    named = sorted({str(pk) for pk in patients})
+    digest = hashlib.sha256(" ".join(named).encode()).hexdigest()
+    key = _key(actor, clinic_id, f"{noun}/{digest}")
+    if _is_quiet(key):
+        return
+    audit_record(
+        actor=actor,
+        action=f"{noun}.list",
+        clinic_id=clinic_id,
+        patient_id=UUID(named[0]) if len(named) == 1 else None,
+        patients=named,
+    )
+    transaction.on_commit(lambda: _be_quiet(key), robust=True)
+
+
+@transaction.atomic
 def report_open(*, actor: User, report: Report) -> None:
     """Record that a person read a report's texts; once in five minutes."""
     require(user=actor, action=Action.REPORT_VIEW, clinic_id=report.clinic_id)
@@ -62,8 +103,8 @@ def report_open(*, actor: User, report: Report) -> None:
 def image_open(*, actor: User, image: StudyImage, what: str) -> None:
     """Record that a person looked at an image; call it before the bytes are served.
 
-    ``what`` is ``rendition``, ``thumbnail``, ``heatmap``, ``full`` (the viewer's full depth;
-    recorded once in five minutes a person and image) or ``file`` (recorded each time).
+    ``what`` is ``rendition``, ``thumbnail``, ``heatmap``, ``full`` (the viewer's full depth),
+    ``data`` (recorded once in five minutes a person and image) or ``file`` (recorded each time).
     """
     require(user=actor, action=Action.STUDY_VIEW, clinic_id=image.clinic_id)
     if what == "heatmap":

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from diagnosis.selectors.alerts import alert_get, alert_list, alerts_open_count
 from diagnosis.services.alerts import alert_acknowledge
+from diagnosis.services.reading import list_open
 from diagnosis.web.doors import MemberRequest, member_required, tell_and_go
 from fracture_site.common.errors import DomainError
 
@@ -21,11 +22,15 @@ SHOWN = 50
 def alert_list_page(request: MemberRequest) -> HttpResponse:
     """What waits for an answer, then what was answered lately."""
     alerts = alert_list(user=request.user)
-    context = {
-        "section": "alerts",
-        "waiting": list(alerts.filter(acknowledged_at__isnull=True)[: SHOWN * 2]),
-        "answered": list(alerts.filter(acknowledged_at__isnull=False)[:SHOWN]),
-    }
+    waiting = list(alerts.filter(acknowledged_at__isnull=True)[: SHOWN * 2])
+    answered = list(alerts.filter(acknowledged_at__isnull=False)[:SHOWN])
+    context = {"section": "alerts", "waiting": waiting, "answered": answered}
+    list_open(
+        actor=request.user,
+        clinic_id=request.membership.clinic_id,
+        noun="alert",
+        patients=(alert.study.patient_id for alert in (*waiting, *answered)),
+    )
     return render(request, "diagnosis/alert_list.html", context)
 
 

@@ -21,6 +21,7 @@ from diagnosis.services.patients import (
     patient_unmerge,
     patient_update,
 )
+from diagnosis.services.reading import list_open, patient_open
 from diagnosis.web.doors import MemberRequest, form_refused, member_required, tell_and_go
 from diagnosis.web.forms import PatientForm, RecordNumberForm
 from diagnosis.web.patient_words import reason_words, step_words
@@ -41,6 +42,12 @@ def patient_list_page(request: MemberRequest) -> HttpResponse:
         q = search_kept(request, PATIENTS)
     page = Paginator(patient_list(user=request.user, q=q), PAGE_ROWS).get_page(
         request.GET.get("page")
+    )
+    list_open(
+        actor=request.user,
+        clinic_id=request.membership.clinic_id,
+        noun="patient",
+        patients=(patient.pk for patient in page),
     )
     partial = request.htmx and not request.htmx.boosted  # type: ignore[attr-defined]
     template = "diagnosis/_patient_rows.html" if partial else "diagnosis/patient_list.html"
@@ -71,6 +78,7 @@ def patient_create_page(request: MemberRequest) -> HttpResponseBase:
 def patient_page(request: MemberRequest, pk: UUID) -> HttpResponse:
     """Identity, studies, and the way to a new one."""
     user, patient = request.user, patient_get(user=request.user, pk=pk)
+    patient_open(actor=user, patient=patient)
     studies = hide_ai(user=user, studies=patient_studies(user=user, patient=patient))
     steps = study_steps(user=user, studies=studies)
     context = {
@@ -109,6 +117,7 @@ def patient_compare(request: MemberRequest, pk: UUID) -> HttpResponseBase:
 def patient_edit_page(request: MemberRequest, pk: UUID) -> HttpResponseBase:
     """Correct a patient's identity."""
     patient = patient_get(user=request.user, pk=pk)
+    patient_open(actor=request.user, patient=patient)
     form = PatientForm(request.POST or None, initial=_identity(patient))
     if request.method == "POST" and form.is_valid():
         try:

@@ -31,6 +31,7 @@ from diagnosis.selectors.worklist import (
     worklist_page,
 )
 from diagnosis.services.claims import studies_assign
+from diagnosis.services.reading import list_open
 from diagnosis.services.worklist_settings import saved_filter_remove, saved_filter_store
 from diagnosis.web.doors import MemberRequest, member_required, tell_and_go
 from diagnosis.web.forms import WorklistFilterForm
@@ -86,6 +87,12 @@ def worklist_view(request: MemberRequest) -> HttpResponse:
         after=place_read(request.GET.get("after", "")),
         before=place_read(request.GET.get("before", "")),
         **view.filters,
+    )
+    list_open(
+        actor=user,
+        clinic_id=request.membership.clinic_id,
+        noun="study",
+        patients=(study.patient_id for study in page.studies),
     )
     context = {
         "section": "worklist",

@@ -103,7 +103,12 @@ DATABASES = {
     "default": dj_database_url.parse(_DATABASE_URL, conn_max_age=60, conn_health_checks=True),
     "owner": dj_database_url.parse(env_secret("DATABASE_OWNER_URL", _DATABASE_URL)),
 }
-DATABASES["default"].setdefault("OPTIONS", {})
+for _database in DATABASES.values():
+    # A server that is gone without a word is noticed: at connecting, and on a connection at rest.
+    _database.setdefault("OPTIONS", {}).update(
+        connect_timeout=5, keepalives_idle=10, keepalives_interval=5, keepalives_count=3,
+        tcp_user_timeout=20_000,
+    )  # fmt: skip
 DATABASES["default"]["OPTIONS"]["options"] = (
     f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout=120000"
 )

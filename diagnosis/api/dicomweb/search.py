@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 from django.http import HttpResponse
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
@@ -88,12 +89,14 @@ class SearchViewSet(DicomWebViewSet):
             page = list(itertools.islice(found, asked.offset, asked.offset + asked.limit))
         except QueryError as error:
             raise ValidationError({str(error.args[0]): "This value cannot be matched."}) from error
-        response = json_answer(to_json(_cut(dataset, told)) for dataset in page)
+        self.note_list("study", (patient_id for patient_id, _dataset in page))
+        response = json_answer(to_json(_cut(dataset, told)) for _patient_id, dataset in page)
         if asked.fuzzy:
             response["Warning"] = FUZZY_WARNING
         return response
 
-    def _found(self, level: str, keys: Mapping[str, str]) -> Iterator[Dataset]:
+    def _found(self, level: str, keys: Mapping[str, str]) -> Iterator[tuple[UUID, Dataset]]:
+        """Yield what matches, and the patient that it tells of."""
         of_study = {name: value for name, value in keys.items() if name in STUDY_KEYS}
         zone = self.membership.clinic.time_zone
         studies = dicom_studies(user=self.actor, keys=of_study, time_zone=zone)
@@ -102,9 +105,10 @@ class SearchViewSet(DicomWebViewSet):
             uid = str(about.StudyInstanceUID)
             if level == "studies":
                 about.RetrieveURL = self.address("studies", uid)
-                yield about
+                yield study.patient_id, about
                 continue
-            yield from self._below(level, study, about, keys)
+            for dataset in self._below(level, study, about, keys):
+                yield study.patient_id, dataset
 
     def _below(
         self, level: str, study: Study, about: Dataset, keys: Mapping[str, str]

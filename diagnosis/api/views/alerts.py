@@ -40,7 +40,9 @@ class AlertViewSet(mixins.ListModelMixin, ClinicViewSet[Alert]):
     )
     def list(self, request: Request) -> Response:
         """Return a page."""
-        return super().list(request)
+        response = super().list(request)
+        self.note_list("alert", (row["patient"] for row in response.data["results"]))
+        return response
 
     @operation(
         "Acknowledge a critical result",

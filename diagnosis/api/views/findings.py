@@ -105,9 +105,9 @@ class FindingViewSet(ClinicViewSet[FindingReview]):
     def retrieve(self, _request: Request, pk: UUID) -> Response:
         """Return one finding."""
         found = reviewed_finding_get(user=self.actor, pk=pk)
-        require_first_read(
-            actor=self.actor, study=study_get(user=self.actor, pk=found.image.study_id)
-        )
+        study = study_get(user=self.actor, pk=found.image.study_id)
+        require_first_read(actor=self.actor, study=study)
+        study_open(actor=self.actor, study=study, polled=True)
         return answer(self, pk)
 
     @operation(

@@ -37,6 +37,7 @@ class ImageViewSet(ClinicViewSet[StudyImage]):
     )
     def retrieve(self, _request: Request, pk: UUID) -> Response:
         """Return one image without its bytes."""
+        image_open(actor=self.actor, image=image_get(user=self.actor, pk=pk), what="data")
         return self._answer(pk)
 
     @operation(

@@ -25,6 +25,7 @@ from diagnosis.services.patients import (
     patient_unmerge,
     patient_update,
 )
+from diagnosis.services.reading import patient_open
 
 _TAKEN = Refusal(409, "record_number_taken", "`patient` names who has it.")
 _MERGED = Refusal(409, "patient_merged", "`patient` names the record that was kept.")
@@ -51,7 +52,10 @@ class PatientViewSet(mixins.ListModelMixin, ClinicViewSet[Patient]):
     )
     def list(self, request: Request) -> Response:
         """Return a page."""
-        return super().list(request)
+        response = super().list(request)
+        rows = response.data["results"]
+        self.note_list("patient", (row["id"] for row in rows))
+        return response
 
     @operation(
         "Register a patient",
@@ -78,7 +82,9 @@ class PatientViewSet(mixins.ListModelMixin, ClinicViewSet[Patient]):
     )
     def retrieve(self, _request: Request, pk: UUID) -> Response:
         """Return one patient."""
-        return self._answer(patient_get(user=self.actor, pk=pk))
+        patient = patient_get(user=self.actor, pk=pk)
+        patient_open(actor=self.actor, patient=patient)
+        return self._answer(patient)
 
     @operation(
         "Correct a patient",

@@ -83,6 +83,7 @@ class ReportViewSet(mixins.ListModelMixin, ClinicViewSet[Report]):
         """Return a page."""
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         versions = [_newest(report) for report in page or []]
+        self.note_list("report", (report.study.patient_id for report in page or []))
         return self.get_paginated_response(ReportSummarySerializer(versions, many=True).data)
 
     @operation(

@@ -8,6 +8,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.audit import audit_viewed
 from accounts.models import AuditEvent, Membership
 from accounts.policy import Action, require
 from accounts.selectors import audit_event_list
@@ -82,8 +83,11 @@ class AuditEventViewSet(mixins.ListModelMixin, ClinicViewSet[AuditEvent]):
         errors=("invalid",),
     )
     def list(self, request: Request) -> Response:
-        """Return a page."""
-        return super().list(request)
+        """Return a page; opening the trail is an event of it, going on to older ones is not."""
+        response = super().list(request)
+        if "cursor" not in request.query_params:
+            audit_viewed(actor=self.actor, clinic_id=self.membership.clinic_id)
+        return response
 
 
 class UnknownAddressViewSet(ClinicViewSet[Membership]):

@@ -82,6 +82,7 @@ class StudyViewSet(ClaimActions, mixins.ListModelMixin, ClinicViewSet[Study]):
         """Return a page."""
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         studies = hide_ai(user=self.actor, studies=page or [])
+        self.note_list("study", (study.patient_id for study in studies))
         return self.get_paginated_response(StudySummarySerializer(studies, many=True).data)
 
     @operation(

@@ -2,6 +2,7 @@
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import AuditEvent
 from diagnosis.services.backup_folder import Manifest, manifest_write, note_write
@@ -76,13 +77,13 @@ def test_a_backup_is_asked_for_once_the_person_proved_to_be_there(client, keeper
 def test_it_shows_what_there_is_and_how_far_the_next_one_is(client, keeper, whole, root):
     running = root / "20261120T120000000000Z"
     running.mkdir()
-    note_write(running, "progress", at="2026-11-20T12:00:01+00:00", state="running",
+    note_write(running, "progress", at=timezone.now().isoformat(), state="running",
                step="objects", done=30, total=120)  # fmt: skip
     page = client.get(PAGE).content.decode()
     assert page.index(running.name) < page.index(whole.name)
     assert 'value="25"' in page
     assert "every 2s" in page
-    note_write(running, "progress", at="2026-11-20T12:00:01+00:00", state="failed")
+    note_write(running, "progress", at="2026-11-20T12:00:01+00:00", state="running")  # was killed
     note_write(whole, "verified", at="2026-11-20T08:00:00+00:00", flaws=2)
     part = client.get(PAGE, headers={"HX-Request": "true"}).content.decode()
     assert "Not whole" in part
