@@ -67,6 +67,8 @@ ACTIONS: Final = {
     "patient.view": _("Patient viewed"),
     "report.list": _("Reports listed"),
     "alert.list": _("Critical results listed"),
+    "discrepancy.list": _("Discrepancies listed"),
+    "recall.list": _("Recalls listed"),
     "patient.list": _("Patients listed"),
     "patient.edit": _("Patient changed"),
     "study.create": _("Study requested"),

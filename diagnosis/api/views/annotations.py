@@ -200,7 +200,9 @@ class KeyImageViewSet(ClinicViewSet[StudyKeyImage]):
     )
     def retrieve(self, _request: Request, pk: UUID) -> Response:
         """Return one without its bytes."""
-        return Response(KeyImageSerializer(key_image_get(user=self.actor, pk=pk)).data)
+        kept = key_image_get(user=self.actor, pk=pk)
+        study_open(actor=self.actor, study=kept.image.study, polled=True)
+        return Response(KeyImageSerializer(kept).data)
 
     @operation(
         "Download a key image",

@@ -69,7 +69,9 @@ class DiscrepancyViewSet(mixins.ListModelMixin, ClinicViewSet[Discrepancy]):
     )
     def list(self, request: Request) -> Response:
         """Return a page."""
-        return super().list(request)
+        response = super().list(request)
+        self.note_list("discrepancy", (row["patient"] for row in response.data["results"]))
+        return response
 
     @operation(
         "Read a discrepancy",
@@ -79,6 +81,8 @@ class DiscrepancyViewSet(mixins.ListModelMixin, ClinicViewSet[Discrepancy]):
     )
     def retrieve(self, _request: Request, pk: UUID) -> Response:
         """Return one."""
+        row = discrepancy_get(user=self.actor, pk=pk)
+        study_open(actor=self.actor, study=row.study, polled=True)
         return self._answer(pk)
 
     @operation(
@@ -143,7 +147,9 @@ class RecallViewSet(mixins.ListModelMixin, ClinicViewSet[RecallTask]):
     )
     def list(self, request: Request) -> Response:
         """Return a page."""
-        return super().list(request)
+        response = super().list(request)
+        self.note_list("recall", (row["patient"] for row in response.data["results"]))
+        return response
 
     @operation(
         "Read a recall",
@@ -153,6 +159,8 @@ class RecallViewSet(mixins.ListModelMixin, ClinicViewSet[RecallTask]):
     )
     def retrieve(self, _request: Request, pk: UUID) -> Response:
         """Return one."""
+        row = recall_get(user=self.actor, pk=pk)
+        study_open(actor=self.actor, study=row.discrepancy.study, polled=True)
         return self._answer(pk)
 
     @operation(
