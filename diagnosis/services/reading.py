@@ -42,7 +42,7 @@ def study_open(*, actor: User, study: Study, polled: bool = False) -> None:
         transaction.on_commit(lambda: _be_quiet(key), robust=True)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)  # one row: nothing to undo by halves
 def patient_open(*, actor: User, patient: Patient) -> None:
     """Record that a person opened a patient's data; once in five minutes."""
     require(user=actor, action=Action.PATIENT_VIEW, clinic_id=patient.clinic_id)
@@ -59,7 +59,7 @@ def patient_open(*, actor: User, patient: Patient) -> None:
     transaction.on_commit(lambda: _be_quiet(key), robust=True)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)  # one row: nothing to undo by halves
 def list_open(*, actor: User, clinic_id: UUID, noun: str, patients: Iterable[UUID]) -> None:
     """Record of whom a list told; the same list once in five minutes, for lists are polled.
 
