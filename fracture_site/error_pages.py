@@ -50,7 +50,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     service has undone its part, and the request's transaction is rolled back.
     """
     if _is_away(sys.exception()):
-        detail = _("A part of the site does not answer. Nothing was changed; try again soon.")
+        detail = _("Something went wrong on our side. Nothing was changed; please try again.")
         answer = error_response(request, 503, "unavailable", detail)
         answer["Retry-After"] = RETRY_AFTER_S
         return answer
