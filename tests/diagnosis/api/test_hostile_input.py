@@ -134,7 +134,8 @@ def test_other_media_types_and_methods(route, everything, world):
             route.method.upper(), url, b"<a/>", content_type=content_type
         )
         assert answers_properly(response)
-    for method in ("PUT", "DELETE", "OPTIONS", "TRACE", "BREW"):
+    offered = {each.method.upper() for each in ROUTES if each.name == route.name}
+    for method in {"PUT", "DELETE", "OPTIONS", "TRACE", "BREW"} - offered:
         response = everything.client.generic(method, url)
         assert response.status_code == 405
         assert response.json()["code"] == "method_not_allowed"
