@@ -54,7 +54,7 @@ def browser_with_camera(chromium: Any, film: Path) -> Iterator[Any]:
 
 
 def fractured_radiographs(count: int) -> tuple[list[Picture], bool]:
-    """Return fractured pictures of the held-back test and whether they are real."""
+    """Return pictures of broken hands, of any part of the split, and whether they are real."""
     manifest = REAL_FOLDER / "manifest.csv"
     if not manifest.is_file():
         return [synthetic(seed, fractured=True) for seed in range(count)], False
