@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ml.classification import EXIT_WEIGHTS_UNAVAILABLE
+from ml.classification import ARCHITECTURES, EXIT_WEIGHTS_UNAVAILABLE
 from ml.classification_report import Answer, write_answers
-from ml.compare import main
+from ml.compare import DETECTOR, detector_options, main
 
 
 class Training:
@@ -69,13 +69,26 @@ def test_the_best_on_the_test_part_comes_first_with_its_interval(tmp_path):
     assert all(call[-4:] == ["--data", "somewhere", "--epochs", "3"] for call in training.calls)
 
 
-def test_all_seven_are_compared_by_default_and_a_second_run_resumes(tmp_path):
+def test_all_are_compared_by_default_and_a_second_run_resumes(tmp_path):
     training = Training()
     main(["--out", str(tmp_path), "--draws", "5"], training)
-    assert len(training.calls) == 7
+    assert [call[1] for call in training.calls] == [*ARCHITECTURES, DETECTOR]
     assert not any("--resume" in call for call in training.calls)
     main(["--out", str(tmp_path), "--draws", "5"], training)
-    assert all("--resume" in call for call in training.calls[7:])
+    assert all("--resume" in call for call in training.calls[8:])
+
+
+def test_the_detector_gets_the_same_budget_in_its_own_words():
+    given = ["--head", "binary", "--data", "D", "--epochs", "3", "--steps-per-epoch", "60"]
+    own = detector_options([*given, "--image-size", "128"])
+    assert own[:4] == ["--data", "D", "--image-size", "128"]
+    assert own[own.index("--steps") + 1] == "180"
+    assert "--answers" in own
+    assert "--head" not in own
+
+    whole = detector_options(["--epochs", "3"])
+    assert whole[whole.index("--epochs") + 1] == "3"
+    assert "--dry-run" in detector_options(["--dry-run"])
 
 
 def test_where_no_imagenet_weights_can_be_had_the_table_says_none(tmp_path):
@@ -108,7 +121,7 @@ def test_nothing_trained_is_said_plainly(tmp_path):
     training = Training({("vgg16", "none"): 1})
     with pytest.raises(SystemExit):
         main(["--architectures", "vgg16", "--out", str(tmp_path)], training)
-    assert "No architecture could be trained." in (tmp_path / "comparison.md").read_text()
+    assert "No classifier was trained." in (tmp_path / "comparison.md").read_text()
     assert len(training.calls) == 1
 
 
