@@ -157,6 +157,7 @@ class Destination(BaseModel):
     contents: list[str] | None = Field(None, description="What is sent.")
     created_at: AwareDatetime
     events: list[str] = Field(..., description="When something is sent.")
+    finds_priors: bool | None = Field(None, title="Earlier studies are looked up here")
     host: str | None = None
     id: UUID
     is_enabled: bool | None = Field(None, title="In use")
@@ -164,7 +165,7 @@ class Destination(BaseModel):
     name: str
     options: dict[str, str] | None = Field(
         None,
-        description="HL7: `sending_facility`, `receiving_application`, `receiving_facility`, `assigning_authority`.",
+        description="HL7: `sending_facility`, `receiving_application`, `receiving_facility`, `assigning_authority`. Where earlier studies are looked up: `retrieve` (`get` or `move`), `issuer` (of record numbers).",
     )
     port: int | None = None
     url: str | None = Field(None, title="Address")
@@ -180,13 +181,14 @@ class DestinationRequest(BaseModel):
     calling_ae_title: str | None = Field(None, title="Our AE title")
     contents: list[str] | None = Field(None, description="What is sent.")
     events: list[str] = Field(..., description="When something is sent.")
+    finds_priors: bool | None = Field(None, title="Earlier studies are looked up here")
     host: str | None = None
     is_enabled: bool | None = Field(None, title="In use")
     kind: str
     name: str
     options: dict[str, str] | None = Field(
         None,
-        description="HL7: `sending_facility`, `receiving_application`, `receiving_facility`, `assigning_authority`.",
+        description="HL7: `sending_facility`, `receiving_application`, `receiving_facility`, `assigning_authority`. Where earlier studies are looked up: `retrieve` (`get` or `move`), `issuer` (of record numbers).",
     )
     port: int | None = None
     secrets: dict[str, str] | None = Field(
@@ -434,13 +436,14 @@ class PatchedDestinationRequest(BaseModel):
     calling_ae_title: str | None = Field(None, title="Our AE title")
     contents: list[str] | None = Field(None, description="What is sent.")
     events: list[str] | None = Field(None, description="When something is sent.")
+    finds_priors: bool | None = Field(None, title="Earlier studies are looked up here")
     host: str | None = None
     is_enabled: bool | None = Field(None, title="In use")
     kind: str | None = None
     name: str | None = None
     options: dict[str, str] | None = Field(
         None,
-        description="HL7: `sending_facility`, `receiving_application`, `receiving_facility`, `assigning_authority`.",
+        description="HL7: `sending_facility`, `receiving_application`, `receiving_facility`, `assigning_authority`. Where earlier studies are looked up: `retrieve` (`get` or `move`), `issuer` (of record numbers).",
     )
     port: int | None = None
     secrets: dict[str, str] | None = Field(
@@ -684,6 +687,15 @@ class Signer(BaseModel):
     name: str
 
 
+class Span(BaseModel):
+    """
+    Whole days by the clinic's clock.
+    """
+
+    first: date
+    last: date
+
+
 class StudyAnalyses(BaseModel):
     """
     The runs that were asked for, one an image.
@@ -773,6 +785,19 @@ class Suggestion(BaseModel):
     severity: str
 
 
+class Table(BaseModel):
+    """
+    The figures of one chart.
+    """
+
+    columns: list[str]
+    key: str
+    rows: list[list[str | float | None]] = Field(
+        ...,
+        description="Each row's cells in the order of `columns`; null where there is no figure.",
+    )
+
+
 class Thresholds(BaseModel):
     """
     From which probability on a verdict is a suspicion, and definite.
@@ -854,6 +879,21 @@ class AuditEvent(BaseModel):
     target: UUID | None
     target_type: str
     token: UUID | None
+
+
+class Dashboard(BaseModel):
+    """
+    Counts and rates of one clinic; nothing of a patient.
+
+    A rate of fewer than `minimum_cases` cases is null, its counts stay. Intervals are 95 %.
+    """
+
+    baseline: Span
+    minimum_cases: int
+    period: Span
+    step: str
+    studies: int
+    tables: list[Table]
 
 
 class Discrepancy(BaseModel):
