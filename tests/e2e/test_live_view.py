@@ -31,7 +31,11 @@ from tests.support.cameras import (
 from tests.support.models import model_folder
 
 logger = logging.getLogger(__name__)
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.e2e]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.e2e,
+    pytest.mark.timeout(900),  # seconds; a model runs in the browser, on a slow machine too
+]
 
 SCREENS = {
     "desktop": {"viewport": {"width": 1366, "height": 900}},

@@ -15,7 +15,11 @@ from tests.e2e.viewer_world import VIEWER, Desk, a_study
 from tests.factories import PASSWORD, ClinicFactory, MembershipFactory
 
 expect.set_options(timeout=20_000)
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.e2e]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.e2e,
+    pytest.mark.timeout(600),  # seconds; three walks through the site
+]
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 WALL = {"viewport": {"width": 3840, "height": 2160}}
 

@@ -215,6 +215,7 @@ def verdict(clinic_id, kept: list[Head]) -> Flaw | None:
     return chain_verify(AuditEvent.objects.using("owner"), clinic_id, kept=kept).flaw
 
 
+@pytest.mark.timeout(600)  # seconds; under a minute on an idle machine
 def test_a_thousand_tampers_are_found_a_thousand_times(chain):
     member, other = chain
     kept = [head for clinic, head in _all_kept() if clinic == member.clinic_id]
