@@ -116,9 +116,13 @@ def _runtime_bytes() -> int:
 
 
 def _targets(request: MemberRequest, study: Study | None) -> list[dict[str, Any]]:
-    """Return the studies that a picture can be sent to: the named one, or the newest open ones."""
+    """Return the studies that a picture can be sent to: the named one, or the newest open ones.
+
+    What was fetched from an archive to compare with is nobody's work and not offered.
+    """
     if study is None:
-        open_studies = study_list(user=request.user).exclude(status=Study.Status.REPORTED)
+        closed = (Study.Status.REPORTED, Study.Status.PRIOR)
+        open_studies = study_list(user=request.user).exclude(status__in=closed)
         studies = list(open_studies[:STUDIES_OFFERED])
     else:
         studies = [study]

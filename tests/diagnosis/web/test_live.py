@@ -139,3 +139,16 @@ def test_the_page_names_the_runtime_that_is_vendored():
 
     assert wanted
     assert f"ONNX Runtime Web v{wanted[1]}" in bundle[:200]
+
+
+def test_a_picture_is_not_sent_to_what_was_fetched_to_compare_with(client, member):
+    patient = PatientFactory(clinic=member.clinic)
+    waiting, fetched, done = (
+        StudyFactory(patient=patient, status=status) for status in ("ready", "prior", "reported")
+    )
+
+    offered = [target["study"] for target in client.get("/live/").context["targets"]]
+
+    assert waiting in offered
+    assert fetched not in offered
+    assert done not in offered
