@@ -6,8 +6,6 @@ the numbers of ``ml.appearance``; the second says which stranger a refused pictu
 ``python -m ml.fit_gate`` makes them again.
 """
 
-import hashlib
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ml.arrays import open_arrays, write_arrays
 from ml.contracts import ModelArtifactError
 
 FloatArray = npt.NDArray[np.float64]
@@ -164,10 +163,7 @@ def save_gate(gate: Gate, path: Path) -> str:
             arrays |= {
                 prefix + name: np.asarray(getattr(part, name), np.float32) for name in _NAMES
             }
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    path.write_bytes(buffer.getvalue())
-    return hashlib.sha256(buffer.getvalue()).hexdigest()
+    return write_arrays(path, arrays)
 
 
 def load_gate(path: Path, *, sha256: str) -> Gate:
@@ -176,19 +172,10 @@ def load_gate(path: Path, *, sha256: str) -> Gate:
     Raises:
         ModelArtifactError: missing, altered or malformed.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelArtifactError(f"cannot read {path.name}") from error
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise ModelArtifactError(f"{path.name} is not the file that the manifest names")
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            limit, photo_limit = (float(value) for value in arrays["limits"])
-            first = _classifier(arrays, "")
-            second = _classifier(arrays, "reason_") if "reason_mean" in arrays else None
-    except (ValueError, KeyError, OSError) as error:
-        raise ModelArtifactError(f"{path.name} is malformed") from error
+    with open_arrays(path, sha256=sha256) as arrays:
+        limit, photo_limit = (float(value) for value in arrays["limits"])
+        first = _classifier(arrays, "")
+        second = _classifier(arrays, "reason_") if "reason_mean" in arrays else None
     for classes, part in ((CLASSES, first), (STRANGERS, second)):
         if part is not None and part[2].shape != (len(classes), part[0].size):
             raise ModelArtifactError(f"{path.name} was made for other classes")
@@ -196,7 +183,7 @@ def load_gate(path: Path, *, sha256: str) -> Gate:
 
 
 def _classifier(
-    arrays: Mapping[str, npt.NDArray[np.float32]], prefix: str
+    arrays: Mapping[str, npt.NDArray[Any]], prefix: str
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     mean, scale, weights, bias = (arrays[prefix + name].astype(np.float64) for name in _NAMES)
     return mean, scale, weights, bias

@@ -4,15 +4,13 @@ A second gate after the pixel checks: a photograph, a chest film or a page of te
 statistics, but its features lie far away from those of limb radiographs.
 """
 
-import hashlib
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from ml.contracts import ModelArtifactError
+from ml.arrays import open_arrays, write_arrays
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -61,16 +59,15 @@ def fit_novelty(features: npt.NDArray[np.floating], *, axes: int = 48) -> Novelt
 
 def save_novelty(model: NoveltyModel, path: Path) -> str:
     """Write a compact file (plain arrays, nothing that runs) and return its sha256."""
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        mean=model.mean.astype(np.float32),
-        axes=model.axes.astype(np.float16),
-        spread=model.spread.astype(np.float32),
-        residual=np.float32(model.residual),
+    return write_arrays(
+        path,
+        {
+            "mean": model.mean.astype(np.float32),
+            "axes": model.axes.astype(np.float16),
+            "spread": model.spread.astype(np.float32),
+            "residual": np.float32(model.residual),
+        },
     )
-    path.write_bytes(buffer.getvalue())
-    return hashlib.sha256(buffer.getvalue()).hexdigest()
 
 
 def load_novelty(path: Path, *, sha256: str) -> NoveltyModel:
@@ -79,19 +76,10 @@ def load_novelty(path: Path, *, sha256: str) -> NoveltyModel:
     Raises:
         ModelArtifactError: missing, altered or malformed.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelArtifactError(f"cannot read {path.name}") from error
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise ModelArtifactError(f"{path.name} is not the file that the manifest names")
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return NoveltyModel(
-                mean=arrays["mean"].astype(np.float64),
-                axes=arrays["axes"].astype(np.float64),
-                spread=arrays["spread"].astype(np.float64),
-                residual=float(arrays["residual"]),
-            )
-    except (ValueError, KeyError, OSError) as error:
-        raise ModelArtifactError(f"{path.name} is malformed") from error
+    with open_arrays(path, sha256=sha256) as arrays:
+        return NoveltyModel(
+            mean=arrays["mean"].astype(np.float64),
+            axes=arrays["axes"].astype(np.float64),
+            spread=arrays["spread"].astype(np.float64),
+            residual=float(arrays["residual"]),
+        )

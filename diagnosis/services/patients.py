@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Final
 from uuid import UUID
 
-from django.db import IntegrityError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.http import Http404
 from django.utils import timezone
@@ -16,7 +16,7 @@ from accounts.models import User
 from accounts.policy import Action, require
 from diagnosis.models import Patient, Study
 from diagnosis.services.search_index import merged_descendants, patient_reindex
-from diagnosis.services.violations import violated_constraint
+from diagnosis.services.violations import save_with_own_number
 from fracture_site.common.errors import ConflictError, RefusedInputError
 
 
@@ -235,22 +235,8 @@ def _check(patient: Patient) -> None:
 
 
 def _save(patient: Patient, update_fields: list[str] | None = None) -> None:
-    try:
-        with transaction.atomic():
-            patient.save(force_insert=update_fields is None, update_fields=update_fields)
-    except IntegrityError as error:
-        if violated_constraint(error) != "patient_record_number_once_per_clinic":
-            raise
-        taken = _("Another patient has this record number.")
-        owner = Patient.objects.filter(
-            clinic_id=patient.clinic_id, record_number=patient.record_number
-        ).values_list("pk", flat=True)
-        raise ConflictError(
-            "record_number_taken",
-            taken,
-            fields={"record_number": taken},
-            extra={"patient": str(owner.first() or "")},
-        ) from error
+    taken = _("Another patient has this record number.")
+    save_with_own_number(patient, update_fields, number="record_number", taken=taken)
 
 
 def _audit_merge(

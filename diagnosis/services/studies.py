@@ -6,7 +6,7 @@ Locks are taken in one order everywhere: patients, reports, analyses, studies.
 from collections.abc import Sequence
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Max
 from django.http import Http404
 from django.utils.translation import gettext as _
@@ -19,7 +19,7 @@ from diagnosis.models import Analysis, Patient, Priority, Report, ReportVersion,
 from diagnosis.services.patients import patient_locked
 from diagnosis.services.search_index import study_reindex
 from diagnosis.services.study_results import study_refresh
-from diagnosis.services.violations import violated_constraint
+from diagnosis.services.violations import save_with_own_number
 from fracture_site.common.errors import ConflictError, RefusedInputError
 
 
@@ -265,22 +265,8 @@ def _check(study: Study) -> None:
 
 
 def _save(study: Study, update_fields: list[str] | None = None) -> None:
-    try:
-        with transaction.atomic():
-            study.save(force_insert=update_fields is None, update_fields=update_fields)
-    except IntegrityError as error:
-        if violated_constraint(error) != "study_accession_number_once_per_clinic":
-            raise
-        taken = _("Another study has this accession number.")
-        owner = Study.objects.filter(
-            clinic_id=study.clinic_id, accession_number=study.accession_number
-        ).values_list("pk", flat=True)
-        raise ConflictError(
-            "accession_number_taken",
-            taken,
-            fields={"accession_number": taken},
-            extra={"study": str(owner.first() or "")},
-        ) from error
+    taken = _("Another study has this accession number.")
+    save_with_own_number(study, update_fields, number="accession_number", taken=taken)
 
 
 def _audit(actor: User, action: str, study: Study, changed: Sequence[str] = ()) -> None:
