@@ -31,6 +31,15 @@ WORKLIST_FILTERS = (
 )
 
 
+def own_work(study: str = "") -> Q:
+    """Return the condition of studies that statistics count; ``study`` leads to them.
+
+    What was fetched from an archive to be compared with is nobody's work here, unless somebody
+    sent it here to be read after all.
+    """
+    return Q(**{f"{study}__fetched_from" if study else "fetched_from": None})
+
+
 class Verdict(models.TextChoices):
     """The AI's answer from two thresholds, in the words of the screens."""
 

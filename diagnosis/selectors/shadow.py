@@ -12,6 +12,7 @@ from django.db.models import Prefetch, QuerySet
 
 from accounts.models import User
 from diagnosis.models import Finding, ModelVersion, ShadowRun, Verdict
+from diagnosis.models.studies import own_work
 from diagnosis.selectors.findings import reviews_of_images
 from diagnosis.selectors.proportions import Share
 from diagnosis.selectors.truth import image_truth, signed_studies
@@ -75,7 +76,7 @@ class Comparison:
 
 def shadow_comparison(*, user: User, version: ModelVersion) -> Comparison:
     """Compare over the newest ``NEWEST`` images of the clinic that both versions have read."""
-    runs = ShadowRun.objects.for_user(user).filter(model_version=version)
+    runs = ShadowRun.objects.for_user(user).filter(own_work("image__study"), model_version=version)
     done = runs.filter(status=ShadowRun.Status.SUCCEEDED).order_by("-created_at", "id")
     rows = list(_with_truth(done, user)[:NEWEST])
     signed = signed_studies(user=user, study_ids={run.image.study_id for run in rows})

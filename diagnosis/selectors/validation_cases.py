@@ -1,6 +1,7 @@
 """What a model version said and what the signed reports say, study by study.
 
-For a worker: rows of the clinic whose scope is open, of studies that arrived in a span of days.
+For a worker: rows of the clinic whose scope is open, of studies that arrived in a span of days to
+be read; what was fetched to be compared with is none of them.
 """
 
 from collections import Counter, defaultdict
@@ -15,6 +16,7 @@ from django.db.models import QuerySet
 
 from accounts.models import Clinic, User
 from diagnosis.models import Analysis, ModelVersion, ShadowRun, SiteValidation, StudyImage, Verdict
+from diagnosis.models.studies import own_work
 from diagnosis.selectors.dashboard.period import Period
 from diagnosis.selectors.lookup import get_or_404
 from diagnosis.selectors.reference import reports_in_force_of
@@ -165,6 +167,7 @@ def _age(born: date | None, day: date) -> str:
 def _images(clinic: Clinic, period: Period) -> dict[UUID, list[dict[str, Any]]]:
     """Return the images of the period's studies; a study without images has nothing to say."""
     rows = StudyImage.objects.filter(
+        own_work("study"),
         clinic=clinic,
         study__created_at__gte=period.start,
         study__created_at__lt=period.end,

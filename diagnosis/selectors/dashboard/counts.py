@@ -1,6 +1,7 @@
 """The questions that the dashboard asks the database; each is one grouped statement.
 
-Days are those on which a study arrived, by the clinic's clock.
+Days are those on which a study arrived, by the clinic's clock. Studies that were fetched from an
+archive to be compared with did not arrive to be read and are not counted.
 """
 
 from collections.abc import Callable
@@ -29,7 +30,7 @@ from django.db.models.functions import Cast, Coalesce, Extract, Floor, Now, Trun
 
 from accounts.models import User
 from diagnosis.models import Analysis, Delivery, ReportVersion, Study
-from diagnosis.models.studies import WAITING_FOR_READER
+from diagnosis.models.studies import WAITING_FOR_READER, own_work
 from diagnosis.selectors.dashboard.period import Period
 from diagnosis.selectors.first_reads import reads_first
 from diagnosis.selectors.reference import reports_in_force
@@ -84,7 +85,8 @@ class ReferenceCell:
 
 def first_day(*, user: User, period: Period) -> date:
     """Return the day of the clinic's first study, or the period's first without any."""
-    earliest = Study.objects.for_user(user).aggregate(at=Min("created_at"))["at"]
+    own = Study.objects.for_user(user).filter(own_work())
+    earliest = own.aggregate(at=Min("created_at"))["at"]
     return earliest.astimezone(period.zone).date() if earliest else period.first
 
 
@@ -115,7 +117,8 @@ def ai_answers(*, user: User, period: Period) -> list[AiCell]:
 
 def references(*, user: User, period: Period) -> list[ReferenceCell]:
     """Return what signed reports in force say beside what the AI said, counted."""
-    rows = _of_period(reports_in_force(user=user), period, "report__study__created_at")
+    reports = reports_in_force(user=user).filter(own_work("report__study"))
+    rows = _of_period(reports, period, "report__study__created_at")
     counted = (
         rows.annotate(step=_step(period, "report__study__created_at"), bin=_bin("ai_probability"))
         .order_by()
@@ -128,7 +131,7 @@ def references(*, user: User, period: Period) -> list[ReferenceCell]:
 def turnaround(*, user: User, period: Period) -> dict[int | None, Wait]:
     """Return the time from arrival to the first signed report, by urgency; ``None``: all."""
     signed = ReportVersion.objects.for_user(user).filter(
-        status=ReportVersion.Status.SIGNED, number=1
+        own_work("report__study"), status=ReportVersion.Status.SIGNED, number=1
     )
     rows = _of_period(signed, period, "report__study__created_at")
     took = F("signed_at") - F("report__study__created_at")
@@ -137,15 +140,14 @@ def turnaround(*, user: User, period: Period) -> dict[int | None, Wait]:
 
 def ai_waits(*, user: User, period: Period) -> dict[int | None, Wait]:
     """Return the time from an image's arrival (or a new request) to the AI's answer."""
-    done = Analysis.objects.for_user(user).filter(status=Analysis.Status.SUCCEEDED)
-    rows = _of_period(done, period, "created_at")
+    rows = _of_period(_answers(user), period, "created_at")
     return _waits(rows, F("finished_at") - F("created_at"), "priority")
 
 
 def waiting_now(*, user: User) -> dict[int | None, Wait]:
     """Return how long the studies that nobody has reported wait already, whatever the period."""
     waiting = Study.objects.for_user(user).filter(
-        Q(status__in=WAITING_FOR_READER) | Q(new_image_after_report=True)
+        own_work(), Q(status__in=WAITING_FOR_READER) | Q(new_image_after_report=True)
     )
     return _waits(waiting, Now() - F("created_at"), "priority")
 
@@ -155,7 +157,7 @@ def gate_answers(*, user: User, period: Period) -> dict[tuple[date, str], int]:
 
     The first code speaks for an image, a refusal before a warning.
     """
-    done = Analysis.objects.for_user(user).filter(status=Analysis.Status.SUCCEEDED)
+    done = _answers(user)
     if reads_first(user=user):
         done = done.filter(image__study__status=Study.Status.REPORTED)
     rows = _of_period(done, period, "created_at").order_by()
@@ -178,7 +180,12 @@ def failures(*, user: User, period: Period) -> dict[tuple[str, str], int]:
 
 
 def _studies(user: User, period: Period) -> QuerySet[Study]:
-    return _of_period(Study.objects.for_user(user), period, "created_at")
+    return _of_period(Study.objects.for_user(user).filter(own_work()), period, "created_at")
+
+
+def _answers(user: User) -> QuerySet[Analysis]:
+    done = Analysis.objects.for_user(user).filter(status=Analysis.Status.SUCCEEDED)
+    return done.filter(own_work("image__study"))
 
 
 def _of_period(rows: QuerySet[Any], period: Period, field: str) -> QuerySet[Any]:
