@@ -56,7 +56,9 @@ def job_claim_next(model: type[Job]) -> Claim | None:
     """Move the most urgent due job to RUNNING for exactly one caller; ``None`` when none is due.
 
     Due is queued, or running with an expired lease. Order: priority, the clinic with
-    the fewest running jobs, time of becoming due. Commits by itself outside a transaction.
+    the fewest running jobs, whose last job began longest ago, time of becoming due; one claim of
+    five looks first for what has waited for a quarter of an hour (by the last byte of its token).
+    Commits by itself outside a transaction.
     """
     token = uuid4()
     values: list[Any] = [token, settings.JOB_LEASE, settings.JOB_MAX_ATTEMPTS]

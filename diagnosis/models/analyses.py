@@ -77,6 +77,12 @@ class Analysis(Job):
         ]
         indexes = [
             *job_indexes("analysis"),
+            # Whose turn it is: the clinic whose last job began longest ago.
+            models.Index(
+                fields=["clinic", "started_at"],
+                name="analysis_turn",
+                condition=Q(started_at__isnull=False),
+            ),
             models.Index(fields=["image", "-created_at"]),
             models.Index(fields=["clinic", "created_at"], name="analysis_of_days"),
         ]

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import ProgrammingError, connection, transaction
@@ -15,6 +15,8 @@ from diagnosis import jobs
 from diagnosis.jobs import Claim
 from diagnosis.models import Analysis, Priority
 from tests.factories import AnalysisFactory, ClinicFactory, StudyImageFactory
+from tests.support.database import vacuum
+from tests.support.many_studies import many_queued
 
 pytestmark = pytest.mark.django_db
 
@@ -35,6 +37,18 @@ def expire(analysis: Analysis) -> None:
 
 def claim_next() -> Claim | None:
     return jobs.job_claim_next(Analysis)
+
+
+def claim_with(token: UUID) -> UUID:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT claimed_id FROM diagnosis_analysis_claim(%s, '20 s', 3)", [token])
+        return cursor.fetchone()[0]
+
+
+def finish(claim: Claim) -> None:
+    """End the job as a worker does that cannot read the image."""
+    with clinic_scope(claim.clinic_id):
+        assert jobs.job_fail(Analysis, claim, code="unreadable")
 
 
 def in_clinic(clinic, **values) -> Analysis:
@@ -126,6 +140,61 @@ def test_one_clinics_import_does_not_starve_another():
     clinics = [claim_next().clinic_id for _ in range(4)]
 
     assert clinics.count(importing.pk) == clinics.count(other.pk) == 2
+
+
+def test_clinics_take_turns_even_at_a_single_worker():
+    """It never has a job running when it claims: only turns keep an import from going first."""
+    importing, other, third = ClinicFactory(), ClinicFactory(), ClinicFactory()
+    now = timezone.now()
+    for minute in range(6):
+        in_clinic(importing, due_at=now - timedelta(hours=1, minutes=minute))
+    for second in (3, 2):
+        in_clinic(other, due_at=now - timedelta(seconds=second))
+        in_clinic(third, due_at=now - timedelta(seconds=second))
+
+    order = []
+    while (claim := claim_next()) is not None:
+        order.append(claim.clinic_id)
+        finish(claim)
+
+    assert len(order) == 10
+    assert set(order[:3]) == set(order[3:6]) == {importing.pk, other.pk, third.pk}
+
+
+def test_a_stream_of_emergencies_does_not_stop_what_has_waited_for_long():
+    emergency = ClinicFactory()
+    stat = [in_clinic(emergency, priority=Priority.STAT) for _ in range(4)]
+    old = AnalysisFactory(priority=Priority.ROUTINE, due_at=timezone.now() - timedelta(minutes=16))
+    young = AnalysisFactory(priority=Priority.URGENT, due_at=timezone.now() - timedelta(minutes=14))
+
+    patient, usual = UUID(int=uuid4().int & ~0xFF), UUID(int=uuid4().int | 0xFF)
+    assert claim_with(usual) in {row.pk for row in stat}
+    assert claim_with(patient) == old.pk
+    assert claim_with(UUID(int=patient.int + 1)) in {row.pk for row in stat}  # nothing is overdue
+    rest = [claim_next().job_id for _ in range(3)]
+    assert rest[-1] == young.pk
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_claim_among_many_waiting_jobs_reads_a_few_pages():
+    """Counted in pages, not seconds: it must not read the queue, however long that is."""
+    clinics = [ClinicFactory() for _ in range(3)]
+    for clinic, count in zip(clinics, (6000, 40, 1), strict=True):
+        many_queued(clinic=clinic, count=count)
+    vacuum("diagnosis_analysis")
+
+    pages = []
+    for _ in range(30):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "
+                "SELECT * FROM diagnosis_analysis_claim(gen_random_uuid(), '20 s', 3)"
+            )
+            plan = cursor.fetchone()[0][0]["Plan"]
+        assert plan["Actual Rows"] == 1
+        pages.append(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+    assert max(pages[1:]) < 250  # of about 600 that the table has
 
 
 def test_a_dead_workers_lease_does_not_count_as_a_running_job_of_its_clinic():

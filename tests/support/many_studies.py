@@ -119,6 +119,27 @@ def many_analyses(*, clinic: Clinic) -> None:
         cursor.execute(_copies(failed, rare, own), {})
 
 
+def many_queued(*, clinic: Clinic, count: int) -> None:
+    """Give a clinic so many images of one study that wait for their analysis."""
+    image = StudyImageFactory(study__patient=PatientFactory(clinic=clinic))
+    analysis = AnalysisFactory(image=image)
+    with clinic_scope(clinic.pk), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = '600s'")
+        values = {"clinic": clinic.pk, "count": count - 1}
+        cursor.execute(
+            _copies(
+                image,
+                _SERIES,
+                {"id": "md5(%(clinic)s::text || n)::uuid", "sha256": "md5(n::text)"},
+            ),
+            values,
+        )
+        own = {"id": "gen_random_uuid()", "image_id": "md5(%(clinic)s::text || n)::uuid"}
+        cursor.execute(
+            _copies(analysis, _SERIES, own | {"due_at": "now() - n * interval '1 ms'"}), values
+        )
+
+
 def _copies(template: Model, source: str, columns: dict[str, Any]) -> str:
     """Return the statement that copies a row once for each row of ``source``."""
     table = template._meta.db_table
