@@ -12,6 +12,8 @@ DATA ?= var/demo
 TEST_DATA ?= var/test
 CHAOS_UPLOADS ?= 200
 CHAOS_KILLS ?= 5
+CLINIC_A ?= 2000
+CLINIC_B ?= 20
 DATASET ?= ../shared/data/fracatlas
 STRANGERS ?=
 SOURCES := accounts diagnosis fracture_site ml tests manage.py
@@ -119,6 +121,11 @@ security: .venv/installed-dev ## What scanners find in the source, checks of a d
 .PHONY: bench-audit
 bench-audit: .venv/installed-dev ## How many audit events a second several processes can write (JSON lines)
 	@$(BIN)/python -m fracture_site.embedded run --data var/bench-audit --throwaway -- $(BIN)/python bench/audit.py
+
+.PHONY: fairness
+fairness: .venv/installed-dev ## What a small clinic waits while another imports (CLINIC_A, CLINIC_B; JSON lines)
+	@$(BIN)/python -m fracture_site.embedded run --data var/fairness --throwaway -- \
+		$(BIN)/python bench/fairness.py --import "$(CLINIC_A)" --uploads "$(CLINIC_B)"
 
 .PHONY: ci
 ci: lint types contracts schema viewer-check test ## Everything that must pass before a change is merged

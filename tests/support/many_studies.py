@@ -5,12 +5,14 @@ gets copies of one row that a factory made, so that a new column needs no change
 """
 
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import Model
 
 from accounts.models import Clinic, User
 from accounts.tenancy import clinic_scope
+from diagnosis.models import StudyImage
 from tests.factories import (
     AnalysisFactory,
     PatientFactory,
@@ -138,6 +140,29 @@ def many_queued(*, clinic: Clinic, count: int) -> None:
         cursor.execute(
             _copies(analysis, _SERIES, own | {"due_at": "now() - n * interval '1 ms'"}), values
         )
+
+
+def many_imported(*, image: StudyImage, count: int) -> list[UUID]:
+    """Let an uploaded image arrive again in so many studies of its clinic; its bytes are shared.
+
+    Returns the ids of the images.
+    """
+    values = {"image": image.pk, "count": count}
+    study = "md5('study' || %(image)s::text || n)::uuid"
+    copy = "md5('image' || %(image)s::text || n)::uuid"
+    with clinic_scope(image.clinic_id), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = '600s'")
+        own = {"id": study, "status": "'queued'", "result": "'{}'", "verdict": "''"}
+        own |= {"probability": "NULL", "accession_number": "''"}
+        cursor.execute(_copies(image.study, _SERIES, own), values)
+        own = {"id": copy, "study_id": study, "sha256": "md5(%(image)s::text || n)"}
+        cursor.execute(_copies(image, _SERIES, own), values)
+        waiting = AnalysisFactory.build(image=image, clinic=image.clinic)
+        waiting.save()
+        own = {"id": "gen_random_uuid()", "image_id": copy}
+        cursor.execute(_copies(waiting, _SERIES, own), values)
+        cursor.execute(f"SELECT {copy} FROM {_SERIES}", values)  # noqa: S608
+        return [row[0] for row in cursor.fetchall()]
 
 
 def _copies(template: Model, source: str, columns: dict[str, Any]) -> str:
