@@ -14,6 +14,8 @@ CHAOS_UPLOADS ?= 200
 CHAOS_KILLS ?= 5
 CLINIC_A ?= 2000
 CLINIC_B ?= 20
+BACKUPS ?=
+PREVIOUS ?= 2d610be
 DATASET ?= ../shared/data/fracatlas
 STRANGERS ?=
 SOURCES := accounts diagnosis fracture_site ml tests manage.py
@@ -126,6 +128,25 @@ bench-audit: .venv/installed-dev ## How many audit events a second several proce
 fairness: .venv/installed-dev ## What a small clinic waits while another imports (CLINIC_A, CLINIC_B; JSON lines)
 	@$(BIN)/python -m fracture_site.embedded run --data var/fairness --throwaway -- \
 		$(BIN)/python bench/fairness.py --import "$(CLINIC_A)" --uploads "$(CLINIC_B)"
+
+.PHONY: upgrade
+upgrade: .venv/installed ## Bring a site's data to this release: backup, migrate, check (docs/runbooks/upgrade.md)
+	@$(BIN)/python manage.py upgrade $(if $(BACKUPS),--to "$(BACKUPS)")
+
+.PHONY: upgrade-drill
+upgrade-drill: .venv/installed-dev ## Make data with an older release (PREVIOUS), upgrade them, go back (JSON lines)
+	@$(BIN)/python -m tests.upgrade.drill --previous "$(PREVIOUS)"
+
+.PHONY: hosts-proof
+hosts-proof: .venv/installed-dev ## Several hosts as network namespaces, two cut off in mid-load; root only (tests/hosts/topology.toml)
+	@$(BIN)/python -m tests.hosts.proof
+
+.PHONY: test-pgbouncer
+test-pgbouncer: .venv/installed-dev ## Run what relies on transactions behind pgbouncer (needs pgbouncer; ARGS for other tests)
+	@$(BIN)/python -m fracture_site.embedded run --data var/test-pgbouncer --throwaway -- \
+		$(BIN)/python -m tests.support.pgbouncer $(BIN)/python -m pytest -q \
+		$(or $(ARGS),tests/accounts/test_tenancy.py tests/security tests/diagnosis/test_jobs_*.py \
+		tests/diagnosis/test_uploads*.py tests/diagnosis/test_backups.py tests/chaos)
 
 .PHONY: ci
 ci: lint types contracts schema viewer-check test ## Everything that must pass before a change is merged

@@ -16,3 +16,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE fracture_owner IN SCHEMA public
 ALTER DEFAULT PRIVILEGES FOR ROLE fracture_owner IN SCHEMA public
     GRANT EXECUTE ON FUNCTIONS TO fracture_app;
 ALTER DEFAULT PRIVILEGES FOR ROLE fracture_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+
+-- Behind pgbouncer (DB_PGBOUNCER=true) sessions cannot bring their own limits along:
+-- ALTER ROLE fracture_app SET statement_timeout = '15000ms';
+-- ALTER ROLE fracture_app SET idle_in_transaction_session_timeout = '120000ms';

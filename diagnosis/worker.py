@@ -69,8 +69,11 @@ def _limit_sessions() -> None:
     """Let no frozen worker hold locks that others wait for: its session ends, theirs give up.
 
     Ten seconds without a statement inside a transaction is a machine that stands still; every
-    transaction of a worker takes milliseconds.
+    transaction of a worker takes milliseconds. Behind pgbouncer sessions are shared: there the
+    entry that workers connect to sets this (docs/runbooks/pgbouncer.md).
     """
+    if settings.DB_PGBOUNCER:
+        return
     connection.close()
     options = connection.settings_dict["OPTIONS"]
     options["options"] = (

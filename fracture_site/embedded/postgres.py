@@ -32,9 +32,18 @@ _THROWAWAY_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_w
 
 @contextlib.contextmanager
 def postgres_server(
-    binaries: Binaries, layout: Layout, *, throwaway: bool, pause: Callable[[float], None]
+    binaries: Binaries,
+    layout: Layout,
+    *,
+    throwaway: bool,
+    pause: Callable[[float], None],
+    address: str = "",
 ) -> Iterator[None]:
-    """Run PostgreSQL; the cluster is created when there is none."""
+    """Run PostgreSQL; the cluster is created when there is none.
+
+    With ``address`` (``10.0.0.5/24``) it also listens there, to hosts of that network with a
+    password.
+    """
     folder = layout.postgres
     if not folder.exists():
         _create_cluster(binaries, layout, throwaway=throwaway)
@@ -50,6 +59,12 @@ def postgres_server(
     settings = _SETTINGS | {"unix_socket_directories": str(layout.sockets)}
     if throwaway:
         settings |= _THROWAWAY_SETTINGS
+    if address:
+        access = folder / "network_hba.conf"
+        access.write_text(f"{_HBA}host all all {address} scram-sha-256\n")
+        access.chmod(0o644)
+        inside = f"{layout.seen_from_inside(folder)}/{access.name}"
+        settings |= {"listen_addresses": address.partition("/")[0], "hba_file": inside}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     argv = [str(binaries.postgres / "postgres"), "-D", layout.seen_from_inside(folder), *options]
 

@@ -109,11 +109,18 @@ for _database in DATABASES.values():
         connect_timeout=5, keepalives_idle=10, keepalives_interval=5, keepalives_count=3,
         tcp_user_timeout=20_000,
     )  # fmt: skip
-DATABASES["default"]["OPTIONS"]["options"] = (
-    f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout=120000"
-)
-# Behind pgbouncer in transaction mode a cursor does not outlive its transaction.
-DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = env_bool("DB_PGBOUNCER", default=False)
+# Behind pgbouncer in transaction mode a cursor does not outlive its transaction, and a session has
+# no options of its own: db_migrate gives the limits to the role (docs/runbooks/pgbouncer.md).
+DB_PGBOUNCER = env_bool("DB_PGBOUNCER", default=False)
+DATABASE_LIMITS_MS = {
+    "statement_timeout": _STATEMENT_TIMEOUT_MS,
+    "idle_in_transaction_session_timeout": 120_000,
+}
+DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = DB_PGBOUNCER
+if not DB_PGBOUNCER:
+    DATABASES["default"]["OPTIONS"]["options"] = " ".join(
+        f"-c {name}={value}" for name, value in DATABASE_LIMITS_MS.items()
+    )
 DATABASES["owner"]["TEST"] = {"MIRROR": "default"}
 DATABASE_ROUTERS: list[str] = []
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

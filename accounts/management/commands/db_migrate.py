@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
@@ -64,9 +65,24 @@ class Command(BaseCommand):
                         "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT {} ON {} TO {}"
                     ).format(sql.SQL(rights), sql.SQL(what), app)
                 )
+            if settings.DB_PGBOUNCER:
+                self._limit(cursor, application)
             cursor.execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
             cursor.execute(
                 sql.SQL(
                     "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT EXECUTE ON FUNCTIONS TO {}"
                 ).format(app)
+            )
+
+    def _limit(self, cursor: Any, application: str) -> None:
+        """Give the role the limits that its sessions cannot bring along through a pooling proxy."""
+        wanted = {f"{name}={value}ms" for name, value in settings.DATABASE_LIMITS_MS.items()}
+        cursor.execute("SELECT coalesce(rolconfig, '{}') FROM pg_roles WHERE rolname = %s",
+                       [application])  # fmt: skip
+        for setting in sorted(wanted - set(cursor.fetchone()[0])):
+            name, value = setting.split("=")
+            cursor.execute(
+                sql.SQL("ALTER ROLE {} SET {} = {}").format(
+                    sql.Identifier(application), sql.Identifier(name), sql.Literal(value)
+                )
             )
