@@ -157,7 +157,10 @@ class UploadMiddleware:
         if _body_length(request) > limit + self.FORM_OVERHEAD:
             detail = _("This file is too large.") if takes_files else _("This is too much at once.")
             return error_response(request, 413, "too_large", detail)
-        if not takes_files:
+        takes_part = request.method == "PATCH" and bool(
+            re.fullmatch(settings.UPLOAD_PART_PATH, request.path_info)
+        )
+        if not takes_files and not takes_part:
             return self.get_response(request)
         if not isinstance(request.user, User):  # the forgery check would read the body
             if is_api(request):
@@ -167,8 +170,8 @@ class UploadMiddleware:
         if token is None or token.scope == ApiToken.Scope.WRITE:
             try:
                 _read = request.POST
-                if request.content_type == "multipart/related":
-                    # STOW-RS is no form, so nothing has been read yet.
+                if takes_part or request.content_type == "multipart/related":
+                    # Parts and STOW-RS are no forms, so nothing has been read yet.
                     request._body = request.read()  # noqa: SLF001
             except UnreadablePostError:  # the sender went away
                 return HttpResponse(status=400)

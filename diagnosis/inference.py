@@ -115,14 +115,14 @@ def get_predictor(folder: Path) -> Predictor:
     return load_predictor(folder, threads=settings.ML_THREADS)
 
 
-def analyse(data: bytes, *, folder: Path) -> AnalysisOutcome:
-    """Run the model of a folder over one encoded image.
+def analyse(data: bytes, *, folder: Path, photographed: bool = False) -> AnalysisOutcome:
+    """Run the model of a folder over one encoded image; ``photographed`` when it is a film's photo.
 
     Raises:
         UnreadableImageError: the bytes cannot be decoded (final).
         ModelArtifactError: this process cannot use the model.
     """
-    return _outcome(get_predictor(folder).predict(data))
+    return _outcome(get_predictor(folder).predict(data, photographed=photographed))
 
 
 def training_picture(data: bytes, *, longest_side: int) -> tuple[bytes, float]:

@@ -31,6 +31,7 @@ from fracture_site.common.errors import UnavailableError
 KINDS: Final = frozenset(
     {
         "originals",
+        "parts",
         "served",
         "renditions",
         "thumbnails",

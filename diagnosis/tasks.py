@@ -56,6 +56,7 @@ from diagnosis.services.prior_runs import (
     prior_fetch_run,
     prior_fetches_sweep,
 )
+from diagnosis.services.resumable import uploads_expire
 from diagnosis.services.shadow_runs import (
     shadow_claim_next,
     shadow_fail,
@@ -295,6 +296,12 @@ def mark_late_studies() -> int:
 def expire_idempotency() -> None:
     """Delete answers that were kept for a day."""
     idempotency_expire()
+
+
+@shared_task(name="diagnosis.tasks.expire_uploads", **_HOUSEKEEPING)  # type: ignore[untyped-decorator]
+def expire_uploads() -> None:
+    """Delete parts of files that were not finished in time."""
+    uploads_expire()
 
 
 @shared_task(name="diagnosis.tasks.collect_orphans", **_HOUSEKEEPING)  # type: ignore[untyped-decorator]

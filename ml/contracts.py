@@ -145,8 +145,10 @@ class Predictor(Protocol):
         """Identity stored with every result."""
         ...
 
-    def predict(self, encoded: bytes, *, frame: int = 0) -> Prediction:
+    def predict(self, encoded: bytes, *, frame: int = 0, photographed: bool = False) -> Prediction:
         """Analyse one encoded image (PNG, JPEG, TIFF or DICOM Part 10).
+
+        ``photographed``: it was made from a photo of a film, and is judged and marked as one.
 
         Raises:
             UnreadableImageError: ``encoded`` cannot be decoded to pixels.

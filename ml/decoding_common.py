@@ -40,6 +40,7 @@ WARNING_CODES: Final = frozenset(
         "animation_first_frame",
         "for_processing",
         "pages_skipped",
+        "photo_of_film",
         "transparency_flattened",
         "truncated_file",
         "window_ignored",

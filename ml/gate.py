@@ -115,6 +115,7 @@ class Gate:
         *,
         has_color: bool,
         is_stranger: bool = False,
+        photographed: bool = False,
     ) -> Opinion:
         """Return whether a picture may be judged, and if not, why.
 
@@ -124,11 +125,12 @@ class Gate:
             outline: gives that of ``ml.outline``; only asked for what is refused.
             has_color: the source had real chroma.
             is_stranger: refused in any case; only the reason is asked for.
+            photographed: whoever sent it says that it is a photo of a film.
         """
         values = np.concatenate([np.ravel(features), np.ravel(appearance)])
         logits = self.logits(values[None])[0]
         score = float(scores(logits[None])[0])
-        is_photo = has_color or bool(logits[1] > logits[0])
+        is_photo = photographed or has_color or bool(logits[1] > logits[0])
         passes = score >= (self.photo_limit if is_photo else self.limit)
         if passes and not is_stranger:
             return Opinion("", is_photo)

@@ -94,7 +94,7 @@ class FracturePredictor:
         """Everything the model folder says."""
         return self._manifest
 
-    def predict(self, encoded: bytes, *, frame: int = 0) -> Prediction:
+    def predict(self, encoded: bytes, *, frame: int = 0, photographed: bool = False) -> Prediction:
         """Analyse one encoded image (PNG, JPEG, TIFF or DICOM Part 10).
 
         Raises:
@@ -107,18 +107,26 @@ class FracturePredictor:
             if not 0 <= frame < decoded.frame_count:
                 raise IndexError(f"frame {frame} of {decoded.frame_count}")
             pixels = decoded.frames[frame]
-        return self.judge(decoded, pixels, watch)[0]
+        return self.judge(decoded, pixels, watch, photographed=photographed)[0]
 
     def judge(
-        self, decoded: DecodedImage, pixels: GrayImage, watch: Stopwatch
+        self,
+        decoded: DecodedImage,
+        pixels: GrayImage,
+        watch: Stopwatch,
+        *,
+        photographed: bool = False,
     ) -> tuple[Prediction, Examination | None]:
         """Answer for pixels that are decoded already.
+
+        ``photographed``: it is known to be a photo of a film, whatever it looks like.
 
         Returns:
             The answer, and what it was made from; ``None`` when the gate refused the picture.
         """
+        known = (PHOTO_WARNING,) if photographed else ()
         if decoded.modality not in self.info.modalities:
-            return self._refusal(decoded, pixels, ("no_model_for_modality",), watch), None
+            return self._refusal(decoded, pixels, ("no_model_for_modality",), watch, known), None
         has_color = decoded.was_color and decoded.format != "dicom"
         with watch.stage("quality"):
             # Without a learned gate, a photo of a film cannot be told from any other photo.
@@ -127,21 +135,31 @@ class FracturePredictor:
         can_tell = self._gate is not None and self._gate.reasoning is not None
         is_stranger = can_tell and _STRANGER in reasons
         if reasons and not is_stranger:
-            return self._refusal(decoded, pixels, reasons, watch), None
+            return self._refusal(decoded, pixels, reasons, watch, known), None
         examination = self.examine(pixels, watch)
         with watch.stage("quality"):
             opinion = self._opinion(
-                pixels, examination, has_color=has_color, is_stranger=is_stranger
+                pixels,
+                examination,
+                has_color=has_color,
+                is_stranger=is_stranger,
+                photographed=photographed,
             )
         if opinion.reason:
             others = (reason for reason in reasons if reason != _STRANGER)
-            return self._refusal(decoded, pixels, (opinion.reason, *others), watch), None
+            return self._refusal(decoded, pixels, (opinion.reason, *others), watch, known), None
         with watch.stage("postprocess"):
-            notes = (PHOTO_WARNING,) if opinion.is_photo else ()
+            notes = (PHOTO_WARNING,) if opinion.is_photo else known
             return self._answer(decoded, examination, watch, notes), examination
 
     def _opinion(
-        self, pixels: GrayImage, examination: Examination, *, has_color: bool, is_stranger: bool
+        self,
+        pixels: GrayImage,
+        examination: Examination,
+        *,
+        has_color: bool,
+        is_stranger: bool,
+        photographed: bool,
     ) -> Opinion:
         """Return what the learned gate and the distance from the training pictures say."""
         is_stranger = is_stranger or examination.novelty > self._manifest.novelty_limit
@@ -154,6 +172,7 @@ class FracturePredictor:
             partial(outline, pixels),
             has_color=has_color,
             is_stranger=is_stranger,
+            photographed=photographed,
         )
 
     def examine(self, pixels: GrayImage, watch: Stopwatch | None = None) -> Examination:
@@ -249,6 +268,7 @@ class FracturePredictor:
         pixels: GrayImage,
         reasons: tuple[str, ...],
         watch: Stopwatch,
+        notes: tuple[str, ...] = (),
     ) -> Prediction:
         return Prediction(
             model=self.info,
@@ -262,7 +282,7 @@ class FracturePredictor:
             image_width=int(pixels.shape[1]),
             image_height=int(pixels.shape[0]),
             reasons=reasons,
-            warnings=tuple(decoded.warnings),
+            warnings=tuple(dict.fromkeys([*decoded.warnings, *notes])),
             timings_ms=watch.timings_ms(),
         )
 

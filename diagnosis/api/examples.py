@@ -162,6 +162,7 @@ IMAGE: dict[str, Any] = {
     "size_bytes": 7340032,
     "sha256": SHA256,
     "warnings": [],
+    "capture": "",
     "created_at": AT,
     "analysis": ANALYSIS,
     "result": {
@@ -183,7 +184,16 @@ IMAGE: dict[str, Any] = {
         "rendition": f"{_IMAGE_PATH}/rendition/",
         "thumbnail": f"{_IMAGE_PATH}/thumbnail/",
         "heatmap": f"{_IMAGE_PATH}/heatmap/",
+        "photo": None,
     },
+}
+RESUMABLE_UPLOAD: dict[str, Any] = {
+    "id": "1a7d2e90-3c55-4b0e-8d21-92f0b7c4e516",
+    "study": STUDY_ID,
+    "image": None,
+    "offset": 1048576,
+    "length": 7340032,
+    "expires_at": AT,
 }
 STUDY: dict[str, Any] = {
     **STUDY_SUMMARY,

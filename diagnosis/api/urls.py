@@ -28,6 +28,7 @@ from diagnosis.api.views.images import ImageViewSet
 from diagnosis.api.views.macros import MacroViewSet
 from diagnosis.api.views.patients import PatientViewSet
 from diagnosis.api.views.reports import ReportViewSet
+from diagnosis.api.views.resumable import ResumableUploadViewSet
 from diagnosis.api.views.site import (
     AuditEventViewSet,
     MeViewSet,
@@ -96,6 +97,23 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "images/<uuid:pk>/key-images/",
         ImageKeyImagesViewSet.as_view({"post": "create"}),
         name="image-key-images",
+    ),
+    path(
+        "studies/<uuid:pk>/uploads/",
+        ResumableUploadViewSet.as_view({"post": "create"}),
+        name="study-uploads",
+    ),
+    path(
+        "uploads/<uuid:pk>/",
+        ResumableUploadViewSet.as_view(
+            {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
+        ),
+        name="upload-detail",
+    ),
+    path(
+        "uploads/<uuid:pk>/image/",
+        ResumableUploadViewSet.as_view({"post": "image"}),
+        name="upload-image",
     ),
     *router.urls,
     re_path(r"", UnknownAddressViewSet.as_view(_UNKNOWN, schema=None), name="unknown"),

@@ -12,7 +12,15 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from diagnosis.ingest.messages import REFUSALS
-from diagnosis.ingest.results import IngestedImage, IngestLimits, Processed, Refusal
+from diagnosis.ingest.results import (
+    Answer,
+    FilmProposal,
+    FilmTask,
+    IngestedImage,
+    IngestLimits,
+    Processed,
+    Refusal,
+)
 from diagnosis.ingest.sandbox import SandboxBusyError, SandboxUnavailableError, sandbox
 from fracture_site.common.errors import (
     DomainError,
@@ -20,8 +28,18 @@ from fracture_site.common.errors import (
     TooLargeError,
     UnavailableError,
 )
+from ml.film import Corners
 
-__all__ = ["IngestLimits", "IngestedImage", "ingest_image", "limits_from_settings", "warm_up"]
+__all__ = [
+    "FilmProposal",
+    "FilmTask",
+    "IngestLimits",
+    "IngestedImage",
+    "film_look",
+    "ingest_image",
+    "limits_from_settings",
+    "warm_up",
+]
 
 CHUNK_BYTES: Final = 1 << 20
 
@@ -45,7 +63,10 @@ def warm_up() -> None:
 
 
 def ingest_image(
-    source: bytes | Path | BinaryIO, limits: IngestLimits | None = None
+    source: bytes | Path | BinaryIO,
+    limits: IngestLimits | None = None,
+    *,
+    film: FilmTask | None = None,
 ) -> IngestedImage:
     """Check, decode, sanitise and render one file in a limited process.
 
@@ -53,6 +74,7 @@ def ingest_image(
         source: the bytes, a path, or an open binary file such as an upload, which is read from its
             start, whatever its position.
         limits: bounds; those of the settings when left out.
+        film: given when the file is a photograph of a film; the image is the straightened film.
 
     Raises:
         RefusedInputError: the file cannot be used; ``code`` is one of
@@ -60,6 +82,27 @@ def ingest_image(
         TooLargeError: the same for ``too_large``.
         UnavailableError: ``ingest_busy`` or ``ingest_unavailable``, the file is not to blame.
     """
+    result, digest, size = _run(source, limits, film)
+    if not isinstance(result, Processed):
+        raise _refused("crashed")
+    return _ingested(result, digest, size)
+
+
+def film_look(data: bytes, corners: Corners | None = None) -> FilmProposal:
+    """Say where the film is in a photograph, and whether the photo is good enough.
+
+    Raises:
+        RefusedInputError, TooLargeError, UnavailableError: as ``ingest_image``.
+    """
+    result, _digest, _size = _run(data, None, FilmTask(corners=corners, only_look=True))
+    if not isinstance(result, FilmProposal):
+        raise _refused("crashed")
+    return result
+
+
+def _run(
+    source: bytes | Path | BinaryIO, limits: IngestLimits | None, film: FilmTask | None
+) -> tuple[Answer, str, int]:
     bounds = limits if limits is not None else limits_from_settings()
     with _descriptor(source) as descriptor:
         size = os.fstat(descriptor).st_size
@@ -69,7 +112,7 @@ def ingest_image(
             raise _refused("too_large")
         digest = _sha256(descriptor, size)
         try:
-            result = sandbox.run(descriptor, bounds)
+            result = sandbox.run(descriptor, bounds, film)
         except SandboxBusyError as error:
             sentence = _("Many images are being checked right now. Try again in a minute.")
             raise UnavailableError("ingest_busy", sentence) from error
@@ -78,7 +121,7 @@ def ingest_image(
             raise UnavailableError("ingest_unavailable", sentence) from error
     if isinstance(result, Refusal):
         raise _refused(result.code)
-    return _ingested(result, digest, size)
+    return result, digest, size
 
 
 def _refused(code: str) -> DomainError:

@@ -20,7 +20,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
-from diagnosis.ingest.results import IngestLimits, pack
+from diagnosis.ingest.results import FilmTask, IngestLimits, pack
 from diagnosis.ingest.work import process
 
 MESSAGE_BYTES: Final = 4096
@@ -99,10 +99,12 @@ class Template:
         for _level, _kind, packed in ancillary:
             received.frombytes(packed)
         source, answer, status = received
-        limits = IngestLimits(**json.loads(message))
+        asked = json.loads(message)
+        limits = IngestLimits(**asked["limits"])
+        task = FilmTask(**asked["film"]) if asked["film"] else None
         pid = os.fork()
         if pid == 0:
-            _child(source, answer, limits)
+            _child(source, answer, limits, task)
         os.close(source)
         os.close(answer)
         deadline = time.monotonic() + limits.wall_seconds + GRACE_SECONDS
@@ -118,14 +120,14 @@ def _kill(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _child(source: int, answer: int, limits: IngestLimits) -> None:
+def _child(source: int, answer: int, limits: IngestLimits, task: FilmTask | None) -> None:
     """Work on one file under limits and end; never returns."""
     code = 1
     try:
         _restrict(source, answer, limits)
         size = os.fstat(source).st_size
         data = os.pread(source, min(size, limits.max_bytes + 1), 0)
-        for part in pack(process(data, limits)):
+        for part in pack(process(data, limits, task)):
             view = memoryview(part)
             while view:
                 view = view[os.write(answer, view[: 1 << 24]) :]

@@ -17,6 +17,10 @@ REFUSALS: Final[Mapping[str, Promise]] = {
         "upload the new file."
     ),
     "empty_file": _("This file is empty. Copy or export the image again and upload the new file."),
+    "film_not_found": _(
+        "No film stands out in this photo. Photograph the whole film on a lit box, or mark its "
+        "four corners by hand."
+    ),
     "memory": _(
         "Opening this file would need too much memory. Export the image as plain DICOM or PNG."
     ),
@@ -29,6 +33,22 @@ REFUSALS: Final[Mapping[str, Promise]] = {
     ),
     "pdf": _(
         "This is a PDF. Upload the radiograph itself as DICOM, PNG, JPEG or TIFF, not a printout."
+    ),
+    "photo_blurred": _(
+        "This photo is blurred. Hold the camera still, tap the film to focus, and take it again."
+    ),
+    "photo_glare": _(
+        "A reflection or light that is too bright hides a part of the film. Switch off lamps "
+        "behind you, or move a little aside, and take the photo again."
+    ),
+    "photo_tilted": _(
+        "The film was photographed too much from the side. Hold the camera straight in front of it."
+    ),
+    "photo_too_dark": _(
+        "This photo is too dark. Switch the light box on and take the photo again."
+    ),
+    "photo_too_small": _(
+        "The film is too small in this photo. Move closer until it fills the frame."
     ),
     "svg_or_html": _(
         "This is a web page or a drawing. Upload the radiograph as DICOM, PNG, JPEG or TIFF."
@@ -62,6 +82,7 @@ WARNINGS: Final[Mapping[str, Promise]] = {
         "processed image if there is one."
     ),
     "pages_skipped": _("Pages of another size than the first, such as previews, were left out."),
+    "photo_of_film": _("This is a photo of a film, straightened. Its results are of lower trust."),
     "transparency_flattened": _("Transparent parts of this picture are shown in black."),
     "truncated_file": _(
         "The end of this file is missing; the missing part of the picture is black. Export the "

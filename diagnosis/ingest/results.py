@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
+from ml import film
 from ml.decoding import REFUSAL_CODES, WARNING_CODES
 
 PNG, TIFF, DICOM, JPEG = "image/png", "image/tiff", "application/dicom", "image/jpeg"
@@ -19,7 +20,9 @@ MAGIC: Final[Mapping[str, bytes]] = {
 }
 # The three ways a file can end its process, and everything decoding refuses.
 PROCESS_CODES: Final = frozenset({"timeout", "memory", "crashed"})
-INGEST_CODES: Final = REFUSAL_CODES | PROCESS_CODES
+# What only a photograph of a film can be refused for.
+FILM_CODES: Final = frozenset({*film.REFUSALS, "film_not_found"})
+INGEST_CODES: Final = REFUSAL_CODES | PROCESS_CODES | FILM_CODES
 MAX_HEADER_BYTES: Final = 1 << 20
 
 
@@ -38,6 +41,27 @@ class IngestLimits:
     cpu_seconds: int = 20
     wall_seconds: int = 30
     memory_bytes: int = 1536 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class FilmTask:
+    """The file is a photograph of a film; straighten it, or only look where the film is.
+
+    Attributes:
+        corners: shares of width and height, clockwise from the left top; looked for when ``None``.
+        only_look: answer with a ``FilmProposal``.
+    """
+
+    corners: film.Corners | None = None
+    only_look: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FilmProposal:
+    """Where the film probably is, ``None`` when none is seen, and what is wrong with the photo."""
+
+    corners: film.Corners | None
+    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +113,8 @@ class IngestedImage:
         served: the sanitised copy: no metadata, no identity, nothing behind its end.
         renditions: one for each frame, long side at most 1600 pixels.
         thumbnail: first frame, long side at most 256 pixels.
+        film: of a straightened photograph of a film, its corners and what was measured.
+        photo: that photograph itself for pages; ``served`` and everything else is the film.
     """
 
     original_sha256: str
@@ -107,6 +133,8 @@ class IngestedImage:
     served_sha256: str
     renditions: tuple[Rendition, ...]
     thumbnail: Rendition
+    film: Mapping[str, Any] | None = None
+    photo: Rendition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,20 +161,27 @@ class Processed:
     served_content_type: str
     renditions: tuple[Rendition, ...]
     thumbnail: Rendition
+    film: Mapping[str, Any] | None = None
+    photo: Rendition | None = None
 
 
-def pack(answer: Processed | Refusal) -> list[bytes]:
+Answer = Processed | Refusal | FilmProposal
+
+
+def pack(answer: Answer) -> list[bytes]:
     """Serialise an answer: length of a JSON header, header, blobs in order."""
     blobs: list[bytes] = []
     if isinstance(answer, Refusal):
         header: dict[str, Any] = {"code": answer.code}
+    elif isinstance(answer, FilmProposal):
+        header = {"proposal": asdict(answer)}
     else:
-        pictures = (*answer.renditions, answer.thumbnail)
+        pictures = (*answer.renditions, answer.thumbnail, *([answer.photo] if answer.photo else []))
         blobs = [answer.served, *(picture.data for picture in pictures)]
         header = {
             field.name: getattr(answer, field.name)
             for field in fields(answer)
-            if field.name not in {"served", "renditions", "thumbnail", "dicom"}
+            if field.name not in {"served", "renditions", "thumbnail", "photo", "dicom"}
         }
         header["dicom"] = asdict(answer.dicom) if answer.dicom else None
         header["pictures"] = [[p.frame, p.width, p.height] for p in pictures]
@@ -155,7 +190,7 @@ def pack(answer: Processed | Refusal) -> list[bytes]:
     return [struct.pack(">I", len(encoded)), encoded, *blobs]
 
 
-def unpack(raw: memoryview) -> Processed | Refusal:
+def unpack(raw: memoryview) -> Answer:
     """Read an answer and believe nothing in it.
 
     Raises:
@@ -168,6 +203,8 @@ def unpack(raw: memoryview) -> Processed | Refusal:
         header = json.loads(bytes(raw[4 : 4 + length]))
         if "code" in header:
             return _refusal(header["code"])
+        if "proposal" in header:
+            return _proposal(header["proposal"])
         return _processed(header, raw[4 + length :])
     except (KeyError, TypeError, ValueError, struct.error) as error:
         raise ChildAnswerError(type(error).__name__) from error
@@ -177,6 +214,25 @@ def _refusal(code: object) -> Refusal:
     if code not in INGEST_CODES:
         raise ChildAnswerError("code")
     return Refusal(str(code))
+
+
+def _proposal(values: dict[str, Any]) -> FilmProposal:
+    corners = values["corners"]
+    return FilmProposal(
+        corners=film.checked_corners(corners) if corners is not None else None,
+        problems=tuple(_refusal(code).code for code in values["problems"]),
+    )
+
+
+def _film(values: dict[str, Any] | None) -> dict[str, Any] | None:
+    if values is None:
+        return None
+    measured = {str(name)[:20]: float(value) for name, value in dict(values["measured"]).items()}
+    return {
+        "corners": [list(corner) for corner in film.checked_corners(values["corners"])],
+        "corners_by": "person" if values["corners_by"] == "person" else "proposal",
+        "measured": measured,
+    }
 
 
 def _processed(header: dict[str, Any], body: memoryview) -> Processed:
@@ -197,9 +253,13 @@ def _processed(header: dict[str, Any], body: memoryview) -> Processed:
         for (frame, width, height), blob in zip(header["pictures"], blobs[1:], strict=True)
     ]
     known = header["format"] in FORMATS and set(header["warnings"]) <= WARNING_CODES
-    if not known or len(pictures) != int(header["frame_count"]) + 1:
+    is_film = header["film"] is not None
+    if not known or len(pictures) != int(header["frame_count"]) + 1 + is_film:
         raise ChildAnswerError("values")
+    photo = pictures.pop() if is_film else None
     return Processed(
+        film=_film(header["film"]),
+        photo=photo,
         format=str(header["format"]),
         modality=str(header["modality"])[:16],
         width=int(header["width"]),

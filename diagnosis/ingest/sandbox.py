@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Final
 
 from diagnosis.ingest.results import (
+    Answer,
     ChildAnswerError,
+    FilmTask,
     IngestLimits,
-    Processed,
     Refusal,
     unpack,
 )
@@ -101,12 +102,13 @@ class Sandbox:
                 self._server.stop()
                 self._server = None
 
-    def run(self, source: int, limits: IngestLimits) -> Processed | Refusal:
+    def run(self, source: int, limits: IngestLimits, task: FilmTask | None = None) -> Answer:
         """Process the file behind a descriptor.
 
         Args:
             source: open for reading, at any offset; stays open.
             limits: bounds for this file.
+            task: given when it is a photograph of a film.
 
         Raises:
             SandboxBusyError: no slot became free in time.
@@ -116,7 +118,7 @@ class Sandbox:
             for _ in range(ATTEMPTS):
                 answer = os.memfd_create("answer", os.MFD_CLOEXEC)
                 try:
-                    status = self._run_once(source, answer, limits)
+                    status = self._run_once(source, answer, limits, task)
                     if status is not None:
                         return _outcome(status, answer)
                 finally:
@@ -133,7 +135,9 @@ class Sandbox:
         finally:
             slots.release()
 
-    def _run_once(self, source: int, answer: int, limits: IngestLimits) -> dict[str, float] | None:
+    def _run_once(
+        self, source: int, answer: int, limits: IngestLimits, task: FilmTask | None
+    ) -> dict[str, float] | None:
         """Return how the child ended; None when the template is gone or mute."""
         status_in, status_out = os.pipe2(os.O_CLOEXEC)
         server: _Server | None = None
@@ -141,7 +145,8 @@ class Sandbox:
             try:
                 with self._lock:
                     server = self._running()
-                message = json.dumps(asdict(limits)).encode()
+                asked = {"limits": asdict(limits), "film": asdict(task) if task else None}
+                message = json.dumps(asked).encode()
                 descriptors = array.array("i", [source, answer, status_out])
                 rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)]
                 server.control.sendmsg([message], rights)
@@ -192,7 +197,7 @@ class Sandbox:
                 server.process.wait()
 
 
-def _outcome(status: dict[str, float], answer: int) -> Processed | Refusal:
+def _outcome(status: dict[str, float], answer: int) -> Answer:
     """Read the answer of a child that ended well, or tell why it did not."""
     code = int(status["exit"])
     if code == 0:
@@ -209,7 +214,7 @@ def _outcome(status: dict[str, float], answer: int) -> Processed | Refusal:
     return Refusal("crashed")
 
 
-def _read(answer: int) -> Processed | Refusal:
+def _read(answer: int) -> Answer:
     if os.fstat(answer).st_size == 0:
         raise ChildAnswerError("nothing")
     with mmap.mmap(answer, 0, prot=mmap.PROT_READ) as mapped, memoryview(mapped) as view:

@@ -1,5 +1,6 @@
 """What the limited process does with one file: decode, sanitise, make renditions."""
 
+from diagnosis.ingest.film_work import decoded, film_cut, film_look
 from diagnosis.ingest.renditions import (
     THUMBNAIL_SIDE,
     WEB_SIDE,
@@ -11,7 +12,9 @@ from diagnosis.ingest.results import (
     DICOM,
     PNG,
     TIFF,
+    Answer,
     DicomAttributes,
+    FilmTask,
     IngestLimits,
     Processed,
     Refusal,
@@ -19,29 +22,28 @@ from diagnosis.ingest.results import (
 )
 from diagnosis.ingest.sanitise import ServedDicom
 from ml.contracts import UnreadableImageError
-from ml.decoding import DecodedImage, decode_image
+from ml.decoding import DecodedImage
 from ml.decoding_common import reading_border
 from ml.decoding_dicom import DicomFrames
 
 
-def process(data: bytes, limits: IngestLimits) -> Processed | Refusal:
+def process(data: bytes, limits: IngestLimits, task: FilmTask | None = None) -> Answer:
     """Return the accepted image or the code with which it is refused; never raise."""
     try:
         with reading_border():
+            if task is not None:
+                return (
+                    film_look(data, limits, task)
+                    if task.only_look
+                    else film_cut(data, limits, task)
+                )
             return _process(data, limits)
     except UnreadableImageError as refused:
         return Refusal(refused.code)
 
 
 def _process(data: bytes, limits: IngestLimits) -> Processed:
-    if len(data) > limits.max_bytes:
-        raise UnreadableImageError("too_large")
-    image = decode_image(
-        data,
-        max_pixels=limits.max_pixels,
-        min_side=limits.min_side,
-        max_frames=limits.max_frames,
-    )
+    image = decoded(data, limits)
     served, content_type, renditions = _copies(data, image)
     return Processed(
         format=image.format,

@@ -19,6 +19,7 @@ from diagnosis.models.patients import Patient
 from diagnosis.models.priors import PriorFetch
 from diagnosis.models.recall_notices import RecallNotice
 from diagnosis.models.reports import Report, ReportVersion
+from diagnosis.models.resumable import ResumableUpload
 from diagnosis.models.second_readings import ReportWithdrawal, SecondReading
 from diagnosis.models.shadow_runs import ShadowRun
 from diagnosis.models.shares import ShareComment, StudyShare
@@ -65,6 +66,7 @@ __all__ = [
     "Report",
     "ReportVersion",
     "ReportWithdrawal",
+    "ResumableUpload",
     "SavedFilter",
     "SecondReading",
     "ShadowRun",

@@ -208,6 +208,12 @@ class StudyImage(ClinicOwnedModel):
     clinics: that would tell one clinic about another's images).
     """
 
+    class Capture(models.TextChoices):
+        """How the picture came about, where that matters for its trust."""
+
+        FILE = "", _("From a file")
+        FILM_PHOTO = "film_photo", _("Photograph of a film, straightened")
+
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="images")
     position = models.PositiveSmallIntegerField(default=0)
     sha256 = models.CharField(max_length=64, editable=False)
@@ -237,6 +243,11 @@ class StudyImage(ClinicOwnedModel):
     # What of the file's header objects made of this image must repeat; nothing that names a person.
     dicom_header = models.JSONField(default=dict, blank=True, editable=False)
     warnings = ArrayField(models.CharField(max_length=40), default=list, blank=True)
+    capture = models.CharField(max_length=10, choices=Capture.choices, blank=True)
+    # Of a film's photo: the corners that were cut out and what was measured. The original is the
+    # photo; the copy that is served and analysed is the straightened film.
+    capture_details = models.JSONField(default=dict, blank=True, editable=False)
+    photo_key = models.CharField(max_length=200, blank=True, editable=False)
     uploaded_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
 
     class Meta:
@@ -247,6 +258,11 @@ class StudyImage(ClinicOwnedModel):
                 fields=["clinic", "sop_instance_uid"],
                 condition=~Q(sop_instance_uid=""),
                 name="image_sop_instance_once_per_clinic",
+            ),
+            models.CheckConstraint(
+                name="image_photo_iff_film_photo",
+                condition=Q(capture="", photo_key="")
+                | (Q(capture="film_photo") & ~Q(photo_key="")),
             ),
             models.CheckConstraint(
                 name="image_has_pixels",

@@ -16,7 +16,7 @@ from accounts.tenancy import clinic_scope
 from diagnosis import jobs
 from diagnosis.inference import AnalysisOutcome, FindingOutcome, analyse, refusal
 from diagnosis.jobs import Claim
-from diagnosis.models import Analysis, Event, Finding, ModelVersion, Study
+from diagnosis.models import Analysis, Event, Finding, ModelVersion, Study, StudyImage
 from diagnosis.services.deliveries import deliveries_promise
 from diagnosis.services.dicom_results import result_digest
 from diagnosis.services.integrity import served_bytes
@@ -101,7 +101,11 @@ def analysis_compute(*, claim: Claim) -> ModelResult | None:
     if route.refusal:
         return ModelResult(route.version, refusal(identity_of(route.version), route.refusal))
     with jobs.LeaseKeeper(Analysis, claim):
-        outcome = analyse(data, folder=model_folder(route.version))
+        outcome = analyse(
+            data,
+            folder=model_folder(route.version),
+            photographed=image.capture == StudyImage.Capture.FILM_PHOTO,
+        )
     return ModelResult(route.version, outcome)
 
 

@@ -11,7 +11,14 @@ from django.utils import timezone
 from accounts.audit import audit_record
 from accounts.models import Clinic
 from accounts.tenancy import clinic_scope
-from diagnosis.models import Analysis, ClinicOwnedModel, ReportVersion, StudyImage, StudyKeyImage
+from diagnosis.models import (
+    Analysis,
+    ClinicOwnedModel,
+    ReportVersion,
+    ResumableUpload,
+    StudyImage,
+    StudyKeyImage,
+)
 from diagnosis.storage import object_delete, object_list
 
 # An object is stored before its row commits: a young one may still get its row.
@@ -22,6 +29,7 @@ _NAMED_BY: Final[dict[type[ClinicOwnedModel], tuple[str, ...]]] = {
     Analysis: ("heatmaps",),
     ReportVersion: ("reports",),
     StudyKeyImage: ("keyimages",),
+    ResumableUpload: ("parts",),
 }
 
 

@@ -17,7 +17,7 @@ from diagnosis.services.first_reads import require_first_read
 
 # A page asks for the same picture again and again: one event says it for this long.
 QUIET_SECONDS: Final = 300
-_REPEATED: Final = frozenset({"rendition", "thumbnail", "heatmap", "full", "data"})
+_REPEATED: Final = frozenset({"rendition", "thumbnail", "heatmap", "full", "data", "photo"})
 
 
 @transaction.atomic
@@ -103,7 +103,8 @@ def report_open(*, actor: User, report: Report) -> None:
 def image_open(*, actor: User, image: StudyImage, what: str) -> None:
     """Record that a person looked at an image; call it before the bytes are served.
 
-    ``what`` is ``rendition``, ``thumbnail``, ``heatmap``, ``full`` (the viewer's full depth),
+    ``what`` is ``rendition``, ``thumbnail``, ``heatmap``, ``photo`` (of a film), ``full`` (the
+    viewer's full depth),
     ``data`` (recorded once in five minutes a person and image) or ``file`` (recorded each time).
     """
     require(user=actor, action=Action.STUDY_VIEW, clinic_id=image.clinic_id)

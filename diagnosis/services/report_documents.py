@@ -9,6 +9,7 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from PIL import Image
 
 from accounts.models import Clinic, Role
@@ -168,7 +169,10 @@ def _picture(image: StudyImage) -> Picture:
         for found in findings_of_image(image)
         if found.state != FindingReview.Decision.REJECTED
     )
-    return Picture(content=content, boxes=boxes, caption=image.view_position)
+    caption = image.view_position
+    if image.capture == StudyImage.Capture.FILM_PHOTO:
+        caption = " · ".join(filter(None, [caption, _("photograph of a film, straightened")]))
+    return Picture(content=content, boxes=boxes, caption=caption)
 
 
 def _box(found: ReviewedFinding, scale: float) -> PictureBox:
@@ -198,7 +202,7 @@ def _ai_result(result: dict[str, Any]) -> AiResult | None:
         model_version=model["version"],
         model_sha256=model["sha256"],
         region=region_label(result.get("region") or ""),
-        note=unassessed_note(result),
+        note=" ".join(filter(None, [unassessed_note(result), photo_note(result)])),
     )
 
 
@@ -212,6 +216,19 @@ def unassessed_note(result: dict[str, Any]) -> str:
         "silent": silent,
         "all": len(images),
     }
+
+
+def photo_note(result: dict[str, Any]) -> str:
+    """Return a sentence when an image is a photograph of a film, else ``""``."""
+    images = result.get("images", [])
+    photos = sum("photo_of_film" in image["warnings"] for image in images)
+    if not photos:
+        return ""
+    return ngettext(
+        "%(photos)d of %(all)d images is a photo of a film: the result is of lower trust.",
+        "%(photos)d of %(all)d images are photos of a film: the result is of lower trust.",
+        photos,
+    ) % {"photos": photos, "all": len(images)}
 
 
 def report_with_study(report: Report) -> Study:

@@ -47,11 +47,19 @@ def _technique(study: Study, image_count: int) -> str:
     if study.side:
         # Translators: follows the body part, as in "wrist, left".
         side = _(", %(side)s") % {"side": study.get_side_display().lower()}
-    return ngettext(
+    text = ngettext(
         "Radiograph of %(part)s%(side)s, %(count)d image.",
         "Radiographs of %(part)s%(side)s, %(count)d images.",
         image_count,
     ) % {"part": str(part).lower(), "side": side, "count": image_count}
+    images = (study.result or {}).get("images", [])
+    if photos := sum("photo_of_film" in image["warnings"] for image in images):
+        text += " " + ngettext(
+            "%(count)d image was photographed from a film: limited image quality.",
+            "%(count)d images were photographed from films: limited image quality.",
+            photos,
+        ) % {"count": photos}
+    return text
 
 
 def _comparison(earlier: date | None) -> str:

@@ -14,7 +14,7 @@ from accounts.tenancy import clinic_scope
 from diagnosis import jobs
 from diagnosis.inference import AnalysisOutcome, analyse
 from diagnosis.jobs import Claim
-from diagnosis.models import Analysis, ModelVersion, ShadowRun
+from diagnosis.models import Analysis, ModelVersion, ShadowRun, StudyImage
 from diagnosis.services.integrity import served_bytes
 from diagnosis.services.model_files import model_folder
 from diagnosis.services.model_routing import shadow_versions
@@ -67,7 +67,11 @@ def shadow_run(*, claim: Claim) -> None:
     data = served_bytes(run.image)
     with jobs.LeaseKeeper(ShadowRun, claim):
         began = time.perf_counter()
-        outcome = analyse(data, folder=model_folder(run.model_version))
+        outcome = analyse(
+            data,
+            folder=model_folder(run.model_version),
+            photographed=run.image.capture == StudyImage.Capture.FILM_PHOTO,
+        )
         took = 1000 * (time.perf_counter() - began)
     with clinic_scope(claim.clinic_id):
         jobs.job_succeed(

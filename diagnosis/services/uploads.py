@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from accounts.audit import audit_record
 from accounts.models import User
 from accounts.policy import Action, require
-from diagnosis.ingest.images import ingest_image
+from diagnosis.ingest.images import FilmProposal, FilmTask, film_look, ingest_image
 from diagnosis.ingest.messages import REFUSALS
 from diagnosis.ingest.results import IngestedImage
 from diagnosis.interop.dicom_identity import known_uid
@@ -44,6 +44,7 @@ class _StoredObjects:
     served: str
     renditions: list[str]
     thumbnail: str
+    photo: str
 
 
 def image_upload(
@@ -53,8 +54,12 @@ def image_upload(
     data: bytes,
     ingested: IngestedImage | None = None,
     analyse: bool = True,
+    film: FilmTask | None = None,
 ) -> UploadOutcome:
     """Add an image to a study and queue its analysis; ``ingested`` is what was read of it before.
+
+    With ``film`` the bytes are a photograph of a film: it stays as the original, and the
+    straightened film is what is shown, analysed and marked as of lower trust.
 
     Objects are stored before the row commits, so a row never points to nothing.
     A reported study takes images too; its report is then marked. Without ``analyse`` the image
@@ -74,9 +79,19 @@ def image_upload(
     known = _existing(study, sha256)
     if known:
         return known
-    ingested = ingested or ingest_image(data)
+    ingested = ingested or ingest_image(data, film=film)
     with _objects(data, ingested) as stored:
         return _image_create(actor, study, ingested, stored, analyse=analyse)
+
+
+def film_corners(*, actor: User, study: Study, data: bytes) -> FilmProposal:
+    """Say where the film is in a photograph, before it is uploaded; nothing is kept.
+
+    Raises:
+        RefusedInputError, TooLargeError, UnavailableError: as ``image_upload``.
+    """
+    require(user=actor, action=Action.IMAGE_UPLOAD, clinic_id=study.clinic_id)
+    return film_look(data)
 
 
 @transaction.atomic
@@ -182,6 +197,9 @@ def _new_image(
         frame_count=ingested.frame_count,
         modality=ingested.modality,
         warnings=list(ingested.warnings),
+        capture=StudyImage.Capture.FILM_PHOTO if ingested.film else StudyImage.Capture.FILE,
+        capture_details=dict(ingested.film or {}),
+        photo_key=stored.photo,
         uploaded_by=actor,
     )
     dicom = ingested.dicom
@@ -221,6 +239,7 @@ def _objects(data: bytes, ingested: IngestedImage) -> Iterator[_StoredObjects]:
                 served=put(ingested.served, "served", ingested.served_content_type),
                 renditions=[put(r.data, "renditions", _JPEG) for r in ingested.renditions],
                 thumbnail=put(ingested.thumbnail.data, "thumbnails", _JPEG),
+                photo=put(ingested.photo.data, "renditions", _JPEG) if ingested.photo else "",
             )
         except OSError as error:
             raise UnavailableError(
@@ -239,7 +258,8 @@ def _keep_session() -> None:
 
 
 def _discard(stored: _StoredObjects) -> None:
-    _delete([stored.original, stored.served, *stored.renditions, stored.thumbnail])
+    keys = [stored.original, stored.served, *stored.renditions, stored.thumbnail, stored.photo]
+    _delete([key for key in keys if key])
 
 
 def _delete(keys: list[str]) -> None:

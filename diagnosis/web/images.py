@@ -39,6 +39,16 @@ def image_thumbnail(request: MemberRequest, pk: UUID) -> HttpResponseBase:
 
 @member_required
 @require_safe
+def image_photo(request: MemberRequest, pk: UUID) -> HttpResponseBase:
+    """The photograph that a straightened film was cut out of."""
+    image = _opened(request, pk, "photo")
+    if not image.photo_key:
+        raise Http404
+    return object_response(key=image.photo_key, content_type="image/jpeg")
+
+
+@member_required
+@require_safe
 def image_heatmap(request: MemberRequest, pk: UUID) -> HttpResponseBase:
     """The newest result's heatmap, a small grey PNG over the whole image."""
     try:

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from diagnosis.ingest.film import film_task
 from diagnosis.selectors import patient_get, study_get
 from diagnosis.selectors.pages import queue_position, study_is_busy
 from diagnosis.services.analyses import study_analyses_request
@@ -101,14 +102,17 @@ def study_upload(request: MemberRequest, pk: UUID) -> JsonResponse:
     if upload is None:
         return _outcome("refused", "no_file", _("No file arrived. Choose it again."), status=400)
     try:
-        outcome = image_upload(actor=request.user, study=study, data=upload.read())
+        film = film_task(
+            capture=request.POST.get("capture", ""), corners=request.POST.get("corners", "")
+        )
+        outcome = image_upload(actor=request.user, study=study, data=upload.read(), film=film)
     except ConflictError as error:
         return _refused(error, url=_study_url(error))
     except DomainError as error:
         return _refused(error)
     url = f"{reverse('diagnosis:study-detail', args=[study.pk])}?image={outcome.image.pk}"
     if outcome.created:
-        return _outcome("accepted", "created", _accepted_text(outcome.image.warnings), url, 201)
+        return _outcome("accepted", "created", accepted_text(outcome.image.warnings), url, 201)
     return _outcome("existing", "existing", _("This file is already in this study."), url)
 
 
@@ -159,7 +163,10 @@ def _study_url(error: DomainError) -> str:
     return reverse("diagnosis:study-detail", args=[study_id]) if study_id else ""
 
 
-def _accepted_text(warnings: list[str]) -> str:
+def accepted_text(warnings: list[str]) -> str:
+    """Return what is said of an accepted file."""
     if "truncated_file" in warnings:
         return _("Accepted. The end of the file is missing; look whether the picture is complete.")
+    if "photo_of_film" in warnings:
+        return _("Accepted, straightened and marked as a photo of a film: lower trust.")
     return _("Accepted. The analysis has started.")

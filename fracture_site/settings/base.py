@@ -203,6 +203,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "patients", "description": "People of the clinic and their record numbers."},
         {"name": "studies", "description": "Requests for an examination; images go to them."},
         {"name": "images", "description": "Radiographs: data, results, bytes."},
+        {"name": "uploads", "description": "Files in parts, for lines that break (tus 1.0.0)."},
         {"name": "findings", "description": "Marked places and the doctors' decisions about them."},
         {"name": "alerts", "description": "Critical results that somebody must acknowledge."},
         {"name": "discrepancies", "description": "Two answers to one study that differ."},

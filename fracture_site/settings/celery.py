@@ -97,6 +97,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(minute="17"),
         "options": {"expires": 3000},
     },
+    "expire-uploads": {
+        "task": "diagnosis.tasks.expire_uploads",
+        "schedule": crontab(minute="37"),
+        "options": {"expires": 3000},
+    },
     "collect-orphans": {
         "task": "diagnosis.tasks.collect_orphans",
         "schedule": crontab(hour="1", minute="23"),

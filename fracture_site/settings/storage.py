@@ -83,10 +83,13 @@ INGEST_MEMORY_BYTES = 1536 * 2**20
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 UPLOAD_PATHS = [
     rf"/studies/{_UUID}/upload/",
+    rf"/studies/{_UUID}/film/corners/",
     rf"/images/{_UUID}/key-images/",
     rf"/api/v1/studies/{_UUID}/images/",
     rf"/api/v1/images/{_UUID}/key-images/",
     r"/api/dicomweb/studies(/[0-9.]{1,64})?",
 ]
+# The one that takes parts of files, each no larger than a form.
+UPLOAD_PART_PATH = rf"/api/v1/uploads/{_UUID}/"
 FILE_UPLOAD_MAX_MEMORY_SIZE = 5 * 2**20
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 2**20  # everything but files

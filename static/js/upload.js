@@ -17,8 +17,9 @@ function readable(bytes) {
 }
 
 class Item {
-  constructor(file, element) {
+  constructor(file, element, fields) {
     this.file = file;
+    this.fields = fields;
     this.element = element;
     this.state = "waiting";
   }
@@ -34,9 +35,9 @@ export class Upload {
     this.#listen();
   }
 
-  /** Adds files to the queue and starts what may start. */
-  add(files) {
-    for (const file of files) this.#addRow(file);
+  /** Adds files to the queue and starts what may start; `fields` travel with each of them. */
+  add(files, fields = {}) {
+    for (const file of files) this.#addRow(file, fields);
     this.#next();
   }
 
@@ -44,9 +45,9 @@ export class Upload {
     return this.items.some((item) => !DONE.has(item.state) && item.state !== "lost");
   }
 
-  #addRow(file) {
+  #addRow(file, fields) {
     const element = this.template.content.firstElementChild.cloneNode(true);
-    const item = new Item(file, element);
+    const item = new Item(file, element, fields);
     const name = element.querySelector(".name");
     name.textContent = file.name;
     name.title = file.name;
@@ -151,6 +152,7 @@ export class Upload {
       // Other fields of the form travel along (a hidden study id, for example); files do not.
       if (typeof value === "string" && name !== "csrfmiddlewaretoken") body.append(name, value);
     }
+    for (const [name, value] of Object.entries(item.fields)) body.append(name, value);
     body.append("file", item.file, item.file.name);
     request.send(body);
   }
@@ -204,6 +206,9 @@ export class Upload {
       if (input.files.length) take(); // chosen before this script had loaded
     }
     this.form.querySelector("[data-upload-retry-all]").addEventListener("click", () => this.#again(this.items));
+    addEventListener("online", () => this.#again(this.items));
+    addEventListener("beforeunload", (event) => this.form.isConnected && this.isBusy() && event.preventDefault());
+    if (!this.drop) return;
     for (const name of ["dragenter", "dragover"]) {
       this.drop.addEventListener(name, (event) => {
         event.preventDefault();
@@ -216,8 +221,6 @@ export class Upload {
       this.drop.classList.remove("is-over");
       this.add([...event.dataTransfer.files]);
     });
-    addEventListener("online", () => this.#again(this.items));
-    addEventListener("beforeunload", (event) => this.form.isConnected && this.isBusy() && event.preventDefault());
   }
 }
 

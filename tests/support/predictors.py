@@ -105,6 +105,6 @@ class ScriptedPredictor:
         self.info = info
         self.calls = 0
 
-    def predict(self, encoded: bytes, *, frame: int = 0) -> Prediction:
+    def predict(self, encoded: bytes, *, frame: int = 0, photographed: bool = False) -> Prediction:
         self.calls += 1
         return self._answer(encoded) if callable(self._answer) else self._answer

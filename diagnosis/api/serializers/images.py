@@ -14,12 +14,16 @@ _PARTS = ("file", "rendition", "thumbnail")
 
 
 class ImageLinksSerializer(serializers.Serializer[Any]):
-    """Addresses of the bytes; `heatmap` is null until a run has drawn one."""
+    """Addresses of the bytes; `heatmap` is null until a run has drawn one.
+
+    `photo` is the photograph that a film was straightened out of, null for other images.
+    """
 
     file = serializers.URLField()
     rendition = serializers.URLField()
     thumbnail = serializers.URLField()
     heatmap = serializers.URLField(allow_null=True)
+    photo = serializers.URLField(allow_null=True)
 
 
 class PixelSpacingSerializer(serializers.Serializer[Any]):
@@ -59,6 +63,7 @@ class ImageSerializer(serializers.ModelSerializer[StudyImage]):
             "size_bytes",
             "sha256",
             "warnings",
+            "capture",
             "created_at",
             "analysis",
             "result",
@@ -78,6 +83,11 @@ class ImageSerializer(serializers.ModelSerializer[StudyImage]):
         links["heatmap"] = (
             reverse("api:image-heatmap", args=[image.pk], request=request) if drawn else None
         )
+        links["photo"] = (
+            reverse("api:image-photo", args=[image.pk], request=request)
+            if image.photo_key
+            else None
+        )
         return links
 
 
@@ -86,6 +96,22 @@ class UploadSerializer(serializers.Serializer[Any]):
 
     file = serializers.FileField(
         allow_empty_file=True, help_text="PNG, JPEG, TIFF or DICOM; up to the site's limit."
+    )
+    capture = serializers.ChoiceField(
+        choices=[StudyImage.Capture.FILM_PHOTO.value],
+        required=False,
+        help_text=(
+            "`film_photo`: the file (JPEG or PNG) is a photograph of a film on a light box. It is "
+            "checked, straightened and marked; the photograph stays beside it."
+        ),
+    )
+    corners = serializers.CharField(
+        required=False,
+        max_length=1000,
+        help_text=(
+            "With `film_photo`: JSON, the film's four corners `[x, y]` as shares of the "
+            "photograph's width and height. Left out: the server looks for them."
+        ),
     )
 
 

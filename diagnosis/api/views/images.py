@@ -20,6 +20,7 @@ from diagnosis.storage import object_response
 _SUFFIXES = {"application/dicom": "dcm", "image/png": "png", "image/jpeg": "jpg"}
 _NO_FRAME = Refusal(404, "frame_out_of_range", "The image has fewer frames.")
 _NO_HEATMAP = Refusal(404, "heatmap_missing", "No finished run has drawn one.")
+_NO_PHOTO = Refusal(404, "photo_missing", "The image is no photograph of a film.")
 _REPORTED = Refusal(409, "study_reported", "A signed report keeps its images.")
 
 
@@ -88,6 +89,21 @@ class ImageViewSet(ClinicViewSet[StudyImage]):
         image = image_get(user=self.actor, pk=pk)
         image_open(actor=self.actor, image=image, what="thumbnail")
         return object_response(key=image.thumbnail_key, content_type="image/jpeg")
+
+    @operation(
+        "See the photograph of a film",
+        "A JPEG for screens of the photograph that the film was straightened out of.",
+        responses=binary("image/jpeg", "JPEG"),
+        errors=("not_found", _NO_PHOTO, "storage"),
+    )
+    @action(detail=True)
+    def photo(self, _request: Request, pk: UUID) -> HttpResponseBase:
+        """Return the photograph."""
+        image = image_get(user=self.actor, pk=pk)
+        if not image.photo_key:
+            raise NotFound("The image is no photograph of a film.", code="photo_missing")
+        image_open(actor=self.actor, image=image, what="photo")
+        return object_response(key=image.photo_key, content_type="image/jpeg")
 
     @operation(
         "See where the model looked",

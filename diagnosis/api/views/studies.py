@@ -25,6 +25,7 @@ from diagnosis.api.serializers.studies import (
     StudyUpdateSerializer,
 )
 from diagnosis.api.views.study_claims import ClaimActions
+from diagnosis.ingest.film import film_task
 from diagnosis.models import Study
 from diagnosis.selectors import patient_get, study_get, study_images, study_list
 from diagnosis.selectors.first_reads import hide_ai, reads_first
@@ -160,7 +161,11 @@ class StudyViewSet(ClaimActions, mixins.ListModelMixin, ClinicViewSet[Study]):
         file = body.validated_data["file"]
         if file.size > settings.INGEST_MAX_BYTES:
             raise TooLargeError("too_large")
-        outcome = image_upload(actor=self.actor, study=study, data=file.read())
+        film = film_task(
+            capture=body.validated_data.get("capture", ""),
+            corners=body.validated_data.get("corners", ""),
+        )
+        outcome = image_upload(actor=self.actor, study=study, data=file.read(), film=film)
         image = study_images(user=self.actor, study=study).get(pk=outcome.image.pk)
         data = ImageSerializer(image, context=self.get_serializer_context()).data
         address = reverse("api:image-detail", args=[image.pk], request=request)

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from datetime import timedelta
 from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import ApiToken, Membership, Role
 from accounts.tenancy import clinic_scope
-from diagnosis.models import Study
+from diagnosis.models import ResumableUpload, Study
 from diagnosis.services.report_basis import report_basis
 from diagnosis.services.study_results import study_refresh
 from diagnosis.storage import object_put
@@ -138,6 +139,8 @@ def world_of(clinic, author) -> SimpleNamespace:
         served_sha256=hashlib.sha256(SERVED).hexdigest(),
         rendition_keys=[stored("renditions", "image/jpeg") for _ in range(2)],
         thumbnail_key=stored("thumbnails", "image/jpeg"),
+        capture="film_photo",
+        photo_key=stored("renditions", "image/jpeg"),
         frame_count=2,
     )
     analysis = AnalysisFactory(
@@ -149,6 +152,10 @@ def world_of(clinic, author) -> SimpleNamespace:
     version = ReportVersionFactory(report=report, author=author)
     with clinic_scope(clinic.pk):
         study_refresh(study_id=study.pk)
+        upload = ResumableUpload.objects.create(
+            clinic=clinic, owner=author, study=study, length=4,
+            expires_at=timezone.now() + timedelta(hours=1),
+        )  # fmt: skip
         version.basis = report_basis(Study.objects.get(pk=study.pk))  # what its writer has seen
         version.save(update_fields=["basis"])
     destination = DestinationFactory(clinic=clinic, port=1)
@@ -167,6 +174,7 @@ def world_of(clinic, author) -> SimpleNamespace:
         macro=TextMacroFactory(clinic=clinic),
         destination=destination,
         delivery=delivery,
+        upload=upload,
         clinic=clinic,
         patient=patient,
         study=study,

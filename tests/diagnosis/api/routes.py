@@ -105,7 +105,12 @@ def body(route: Route, world: Any) -> dict[str, Any]:
     # fmt: on
     if str(route) in MULTIPART:
         return {"data": {"file": SimpleUploadedFile("x.png", b"no image")}, "format": "multipart"}
-    if route.is_safe:
+    if str(route) == "patch upload-detail":
+        chunk = {"content_type": "application/offset+octet-stream", "HTTP_UPLOAD_OFFSET": "0"}
+        return {"data": b"12", **chunk}
+    if str(route) == "post study-uploads":
+        return {"HTTP_UPLOAD_LENGTH": "4"}
+    if route.is_safe or route.noun == "upload":
         return {}
     return {"data": bodies[str(route)], "format": "json"}
 
