@@ -40,6 +40,7 @@ from diagnosis.models import (
     Report,
     ReportVersion,
     ReportWithdrawal,
+    ResumableUpload,
     SecondReading,
     ShadowRun,
     ShareComment,
@@ -208,6 +209,19 @@ class StudyClaimFactory(ClinicOwnedFactory[StudyClaim]):
     study = factory.SubFactory(StudyFactory)
     clinic = factory.SelfAttribute("study.clinic")
     doctor = factory.SubFactory(UserFactory)
+
+
+class ResumableUploadFactory(ClinicOwnedFactory[ResumableUpload]):
+    """A file of which nothing has arrived yet."""
+
+    class Meta:
+        model = ResumableUpload
+
+    study = factory.SubFactory(StudyFactory)
+    clinic = factory.SelfAttribute("study.clinic")
+    owner = factory.SubFactory(UserFactory)
+    length = 4
+    expires_at = factory.LazyFunction(lambda: timezone.now() + timedelta(hours=1))
 
 
 class ModelVersionFactory(DjangoModelFactory[ModelVersion]):

@@ -10,13 +10,13 @@ from diagnosis.models import ResumableUpload
 
 
 def upload_get(*, user: User, pk: UUID) -> ResumableUpload:
-    """Return an upload of the current clinic; what a person may do with it the services decide.
+    """Return an upload that this person began in the current clinic.
 
     Raises:
-        Http404: there is none, or its time is over.
+        Http404: there is none, somebody else began it, or its time is over.
     """
     rows = ResumableUpload.objects.for_user(user).select_related("study", "image")
-    upload = rows.filter(pk=pk, expires_at__gt=timezone.now()).first()
+    upload = rows.filter(pk=pk, owner=user, expires_at__gt=timezone.now()).first()
     if upload is None:
         raise Http404
     return upload

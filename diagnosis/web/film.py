@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.policy import Action, require
 from diagnosis.ingest.messages import REFUSALS
 from diagnosis.selectors import study_get
+from diagnosis.services.reading import study_open
 from diagnosis.services.uploads import film_corners
 from diagnosis.web.doors import MemberRequest, member_required
 from fracture_site.common.errors import DomainError
@@ -42,6 +43,7 @@ def film_page(request: MemberRequest, pk: UUID) -> HttpResponse:
     """Camera, corners, upload."""
     study = study_get(user=request.user, pk=pk)
     require(user=request.user, action=Action.IMAGE_UPLOAD, clinic_id=study.clinic_id)
+    study_open(actor=request.user, study=study)  # the page names the patient
     context = {
         "section": "worklist",
         "study": study,

@@ -5,6 +5,8 @@
    problemsOf(grey);             // of the light: dark, blurred, glare; worst first
    tiltProblem(corners, width, height);   // "photo_tilted" or ""; corners are shares, clockwise from the left top */
 
+import { shrink } from "./live-resize.js";
+
 const SIDE = 800;
 const LIMITS = { brightness: 0.22, sharpness: 0.08, glare: 0.02, glareLevel: 250, sideRatio: 0.72, skewDegrees: 22, step: 2 / 255 };
 
@@ -14,19 +16,20 @@ export function greyOf(canvas, part = { left: 0, top: 0, right: 1, bottom: 1 }) 
   const y = Math.round(part.top * canvas.height);
   const w = Math.max(1, Math.round((part.right - part.left) * canvas.width));
   const h = Math.max(1, Math.round((part.bottom - part.top) * canvas.height));
-  const factor = Math.min(1, SIDE / Math.max(w, h));
-  const small = document.createElement("canvas");
-  small.width = Math.max(1, Math.round(w * factor));
-  small.height = Math.max(1, Math.round(h * factor));
-  const context = small.getContext("2d", { willReadFrequently: true });
-  context.imageSmoothingQuality = "high";
-  context.drawImage(canvas, x, y, w, h, 0, 0, small.width, small.height);
-  const { data } = context.getImageData(0, 0, small.width, small.height);
-  const values = new Float32Array(small.width * small.height);
-  for (let i = 0; i < values.length; i += 1) {
-    values[i] = (0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2]) / 255;
+  const cutOut = document.createElement("canvas");
+  [cutOut.width, cutOut.height] = [w, h];
+  const context = cutOut.getContext("2d", { willReadFrequently: true });
+  context.drawImage(canvas, x, y, w, h, 0, 0, w, h);
+  const { data } = context.getImageData(0, 0, w, h);
+  const pixels = new Uint8Array(w * h);
+  for (let i = 0; i < pixels.length; i += 1) {
+    pixels[i] = Math.round(0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2]);
   }
-  return { width: small.width, height: small.height, values };
+  // Not by drawImage: browsers shrink each in their own way, some of them into a blur.
+  const factor = Math.min(1, SIDE / Math.max(w, h));
+  const [width, height] = [w, h].map((length) => Math.max(1, Math.round(length * factor)));
+  const small = shrink({ pixels, width: w, height: h }, width, height);
+  return { width, height, values: Float32Array.from(small.pixels, (value) => value / 255) };
 }
 
 export function measure(grey) {

@@ -31,6 +31,7 @@ from tests.factories import (
     PatientFactory,
     PriorFetchFactory,
     ReportVersionFactory,
+    ResumableUploadFactory,
     ShadowRunFactory,
     ShareCommentFactory,
     StudyClaimFactory,
@@ -65,6 +66,7 @@ def clinic_with_a_row_in_every_table(*, leaves=True):
     ShadowRunFactory(analysis=finding.analysis)
     AlertRecipientFactory(alert__study=study)
     ShareCommentFactory(share__study=study)
+    ResumableUploadFactory(study=study, image=finding.analysis.image)
     return study.clinic_id
 
 
@@ -98,6 +100,7 @@ def test_all_edges_are_known():
         "Order.study", "Hl7Message.sender",
         "Delivery.destination", "Delivery.study",
         "Annotation.image", "StudyKeyImage.image",
+        "ResumableUpload.study", "ResumableUpload.image",
         "StudyClaim.study", "Alert.study", "AlertRecipient.alert", "StudyShare.study",
         "ShareComment.share",
         "DraftCopy.version", "SecondReading.version", "ReportWithdrawal.version",

@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass
-from datetime import timedelta
 from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +13,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import ApiToken, Membership, Role
 from accounts.tenancy import clinic_scope
-from diagnosis.models import ResumableUpload, Study
+from diagnosis.models import Study
 from diagnosis.services.report_basis import report_basis
 from diagnosis.services.study_results import study_refresh
 from diagnosis.storage import object_put
@@ -33,6 +32,7 @@ from tests.factories import (
     RecallTaskFactory,
     ReportFactory,
     ReportVersionFactory,
+    ResumableUploadFactory,
     StudyFactory,
     StudyImageFactory,
     StudyKeyImageFactory,
@@ -152,10 +152,6 @@ def world_of(clinic, author) -> SimpleNamespace:
     version = ReportVersionFactory(report=report, author=author)
     with clinic_scope(clinic.pk):
         study_refresh(study_id=study.pk)
-        upload = ResumableUpload.objects.create(
-            clinic=clinic, owner=author, study=study, length=4,
-            expires_at=timezone.now() + timedelta(hours=1),
-        )  # fmt: skip
         version.basis = report_basis(Study.objects.get(pk=study.pk))  # what its writer has seen
         version.save(update_fields=["basis"])
     destination = DestinationFactory(clinic=clinic, port=1)
@@ -174,7 +170,7 @@ def world_of(clinic, author) -> SimpleNamespace:
         macro=TextMacroFactory(clinic=clinic),
         destination=destination,
         delivery=delivery,
-        upload=upload,
+        upload=ResumableUploadFactory(study=study, owner=author),
         clinic=clinic,
         patient=patient,
         study=study,

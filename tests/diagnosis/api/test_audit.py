@@ -14,10 +14,11 @@ from tests.factories import PatientFactory
 
 pytestmark = pytest.mark.django_db
 # Tell nothing of a patient: the caller, registered models, where results are sent, and states of
-# deliveries, which are ids.
+# deliveries, which are ids. Parts of a file are nothing to anybody: the image made of them is told.
 QUIET = {"get me", "get model-list", "get destination-list", "get destination-detail",
          "get delivery-list", "get delivery-detail", "get macro-list",
-         "get macro-detail", "get dashboard"}  # fmt: skip
+         "get macro-detail", "get dashboard", "get upload-detail", "post study-uploads",
+         "patch upload-detail", "delete upload-detail"}  # fmt: skip
 OF_NO_PATIENT = {"get audit-event-list", "post destination-list", "patch destination-detail",
                  "post destination-test", "post macro-list", "delete macro-detail"}  # fmt: skip
 # Change nothing with what ``routes.body`` sends: the state is that already.
@@ -99,8 +100,10 @@ def test_a_foreign_request_leaves_nothing_in_the_clinics_trail(clinic, stranger)
         ("alert-list", None, ["alert.list"]),
         ("study-detail", "study", ["study.open", "report.open"]),
         ("study-views", "study", ["study.open"]),
+        ("study-film", "study", ["study.open"]),
         ("study-deidentified", "study", ["study.export_deidentified"]),
         ("image-rendition", "image", ["image.open"]),
+        ("image-photo", "image", ["image.open"]),
         ("image-file", "image", ["image.open"]),
     ],
 )

@@ -11,6 +11,9 @@ from tests.diagnosis.api.routes import MULTIPART, ROUTES, as_read, body, send
 
 pytestmark = pytest.mark.django_db
 JSON_ROUTES = [route for route in ROUTES if not route.is_safe and str(route) not in MULTIPART]
+# Files in parts speak in headers; a body of fields says nothing to them.
+FIELD_ROUTES = [route for route in JSON_ROUTES if route.name != "study-uploads"
+                and route.noun != "upload"]  # fmt: skip
 NASTY = [
     None,
     True,
@@ -101,7 +104,7 @@ def answers_properly(response):
     return True
 
 
-@pytest.mark.parametrize("route", JSON_ROUTES, ids=str)
+@pytest.mark.parametrize("route", FIELD_ROUTES, ids=str)
 def test_nasty_values_in_every_field(route, everything, world):
     valid = body(route, world)["data"]
     for name in FIELDS.get(route.name, ["x"]):

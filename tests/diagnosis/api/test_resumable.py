@@ -12,7 +12,7 @@ from diagnosis.models import ResumableUpload, StudyImage
 from diagnosis.services.resumable import uploads_expire
 from diagnosis.storage import object_list
 from ml.data.synthetic import synthetic_radiograph, to_png
-from tests.diagnosis.api.conftest import API, client_of
+from tests.diagnosis.api.conftest import API, client_of, person
 from tests.factories import MembershipFactory, StudyFactory
 from tests.support.film_scene import CORNERS, jpeg, photographed
 
@@ -128,6 +128,28 @@ def test_parts_that_do_not_fit_are_refused_and_change_nothing(technician, study)
     assert client.get(address).json()["offset"] == 0
     assert client.delete(address).status_code == 204
     assert client.get(address).status_code == 404
+
+
+def test_only_the_person_who_began_an_upload_sees_and_continues_it(
+    clinic, technician, study, in_clinic
+):
+    address = begin(technician.client, study, 4).headers["Location"]
+    part(technician.client, address, 0, b"12")
+    other = person(clinic, Role.TECHNICIAN, Role.DOCTOR).client
+
+    for answer in (
+        other.head(address),
+        part(other, address, 2, b"34"),
+        other.post(f"{address}image/"),
+        other.delete(address),
+    ):
+        assert answer.status_code == 404
+    with in_clinic():
+        upload = ResumableUpload.objects.get(owner=technician.user)
+    assert (upload.received, upload.image) == (2, None)
+
+    second = client_of(technician.membership, ApiToken.Scope.WRITE)  # the same person's other token
+    assert part(second, address, 2, b"34").headers["Upload-Offset"] == "4"
 
 
 def test_a_role_that_may_not_upload_and_an_upload_that_is_over(world, technician, study, in_clinic):

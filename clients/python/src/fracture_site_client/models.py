@@ -312,10 +312,13 @@ class FinishRequest(BaseModel):
 class ImageLinks(BaseModel):
     """
     Addresses of the bytes; `heatmap` is null until a run has drawn one.
+
+    `photo` is the photograph that a film was straightened out of, null for other images.
     """
 
     file: str
     heatmap: str | None
+    photo: str | None
     rendition: str
     thumbnail: str
 
@@ -667,6 +670,19 @@ class ResultFinding(BaseModel):
     type: str
 
 
+class ResumableUpload(BaseModel):
+    """
+    What has arrived of a file; `image` is null until it was made.
+    """
+
+    expires_at: AwareDatetime
+    id: UUID
+    image: UUID | None
+    length: int
+    offset: int
+    study: UUID
+
+
 class SignRequest(BaseModel):
     """
     The signer's password or one-time code.
@@ -822,6 +838,14 @@ class UploadRequest(BaseModel):
     One radiograph; what is in it decides, not its name or declared type.
     """
 
+    capture: str | None = Field(
+        None,
+        description="`film_photo`: the file (JPEG or PNG) is a photograph of a film on a light box. It is checked, straightened and marked; the photograph stays beside it.\n\n* `film_photo` - film_photo",
+    )
+    corners: str | None = Field(
+        None,
+        description="With `film_photo`: JSON, the film's four corners `[x, y]` as shares of the photograph's width and height. Left out: the server looks for them.",
+    )
     file: bytes = Field(..., description="PNG, JPEG, TIFF or DICOM; up to the site's limit.")
 
 
@@ -1339,6 +1363,7 @@ class Image(BaseModel):
     analysis: Analysis | None
     bits: int
     body_part_examined: str
+    capture: str
     created_at: AwareDatetime
     format: str
     frame_count: int
