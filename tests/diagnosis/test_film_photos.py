@@ -145,4 +145,5 @@ def test_a_film_is_judged_as_a_photo_and_every_result_says_so(client, member, st
     assert "straightened from a photograph of a film" in page
     told = client.get(f"/api/v1/images/{image.pk}/").json()
     assert (told["capture"], told["warnings"]) == ("film_photo", ["photo_of_film"])
-    assert client.get(told["links"]["photo"]).status_code == 200
+    photo = client.get(told["links"]["photo"])
+    assert b"".join(photo.streaming_content)[:2] == b"\xff\xd8"  # a JPEG; read to its end: closed
