@@ -49,6 +49,7 @@ CLOSED = {
     "/second-opinion/study/.*/images/.*": 404,  # no page: pictures and lists
     "/key-images/.*": 404,
     "/images/.*/heatmap/": 404,
+    "/images/.*/photo/": 404,
     "/models/.*/recall.csv": 404,
     "/live/model/.*": 404,  # no page: a model's file
     "/validations/.*/pdf/": 302,

@@ -3,6 +3,7 @@
 import base64
 import json
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -150,6 +151,42 @@ def test_only_the_person_who_began_an_upload_sees_and_continues_it(
 
     second = client_of(technician.membership, ApiToken.Scope.WRITE)  # the same person's other token
     assert part(second, address, 2, b"34").headers["Upload-Offset"] == "4"
+
+
+def test_no_field_of_an_upload_is_the_callers_to_set(
+    clinic, world, technician, study, file, in_clinic
+):
+    planted = {
+        "id": str(uuid4()), "owner": str(person(clinic, Role.TECHNICIAN).user.pk),
+        "study": str(world.study.pk), "image": str(world.image.pk), "length": "1",
+        "received": str(len(file)), "part_keys": "parts/planted", "expires_at": "2099-01-01T00:00Z",
+    }  # fmt: skip
+    told = ",".join(f"{k} {base64.b64encode(v.encode()).decode()}" for k, v in planted.items())
+    client = technician.client
+    begun = client.post(
+        f"{API}studies/{study.pk}/uploads/?owner={planted['owner']}", planted, format="json",
+        HTTP_UPLOAD_LENGTH=str(len(file)), HTTP_UPLOAD_METADATA=told,
+    )  # fmt: skip
+    address = begun.headers["Location"]
+    part(client, address, 0, file, HTTP_UPLOAD_METADATA=told)
+    with in_clinic():
+        upload = ResumableUpload.objects.get(pk=begun.json()["id"])
+    assert (upload.owner_id, upload.study_id, upload.image_id) == (
+        technician.user.pk,
+        study.pk,
+        None,
+    )
+    assert (upload.length, upload.received, len(upload.part_keys)) == (len(file), len(file), 1)
+    assert upload.part_keys != [planted["part_keys"]]
+    assert upload.expires_at < timezone.now() + timedelta(days=2)
+
+    made = client.post(f"{address}image/", planted | {"capture": "film_photo"}, format="json")
+
+    assert made.status_code == 201
+    with in_clinic():
+        image = StudyImage.objects.get(pk=made.json()["id"])
+    assert (image.study_id, image.capture) == (study.pk, "")
+    assert str(image.pk) not in (planted["id"], planted["image"])
 
 
 def test_a_role_that_may_not_upload_and_an_upload_that_is_over(world, technician, study, in_clinic):
