@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0006_languages'),
-        ('diagnosis', '0030_film_photos'),
+        ('diagnosis', '0031_film_photos'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0006_languages'),
-        ('diagnosis', '0029_site_validation'),
+        ('diagnosis', '0030_fair_turns'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
