@@ -148,6 +148,13 @@ test-pgbouncer: .venv/installed-dev ## Run what relies on transactions behind pg
 		$(or $(ARGS),tests/accounts/test_tenancy.py tests/security tests/diagnosis/test_jobs_*.py \
 		tests/diagnosis/test_uploads*.py tests/diagnosis/test_backups.py tests/chaos)
 
+.PHONY: test-azure
+test-azure: .venv/installed-dev ## Test Azure's storage against its emulator, fetched from the npm registry (needs Node 20)
+	@mkdir -p var/azurite && cd var/azurite && { test -x node_modules/.bin/azurite-blob || \
+		npm install --silent --no-audit --no-fund --prefix . azurite@3.34.0; }
+	@AZURITE="$(CURDIR)/var/azurite/node_modules/.bin/azurite-blob" \
+		$(MAKE) test ARGS="tests/diagnosis/test_storage_clouds.py -v"
+
 .PHONY: ci
 ci: lint types contracts schema viewer-check test ## Everything that must pass before a change is merged
 

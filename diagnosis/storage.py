@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
+from azure.storage.blob import StorageErrorCode
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
@@ -23,6 +25,7 @@ from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from google.api_core.exceptions import GoogleAPIError, NotFound
 from google.auth.exceptions import GoogleAuthError
+from storages.backends.azure_storage import AzureStorage
 from storages.backends.gcloud import GoogleCloudStorage
 from storages.backends.s3 import S3Storage
 
@@ -89,6 +92,8 @@ def object_replace(*, key: str, data: bytes) -> None:
             store.bucket.Object(key).put(Body=data, **store.get_object_parameters(key))
         elif isinstance(store, GoogleCloudStorage):
             store.bucket.blob(key).upload_from_string(data)
+        elif isinstance(store, AzureStorage):
+            store.client.upload_blob(key, data, overwrite=True, timeout=store.timeout)
         else:
             path = Path(store.path(key))
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -113,7 +118,10 @@ def artifact_put(data: bytes) -> str:
     key = artifact_key(sha256)
     with _store_errors():
         if not _store().exists(key):
-            stored = _store().save(key, ContentFile(data, name=key))
+            try:
+                stored = _store().save(key, ContentFile(data, name=key))
+            except ResourceExistsError:  # Azure's way to say the same
+                return sha256
             if stored != key:  # somebody else was faster, with the same bytes
                 _store().delete(stored)
     return sha256
@@ -199,6 +207,9 @@ def object_list(kind: str) -> Iterator[tuple[str, datetime]]:
         elif isinstance(store, GoogleCloudStorage):
             for blob in store.bucket.list_blobs(prefix=f"{kind}/"):
                 yield blob.name, blob.updated
+        elif isinstance(store, AzureStorage):
+            for blob in store.client.list_blobs(name_starts_with=f"{kind}/"):
+                yield blob.name, blob.last_modified
         else:
             root = Path(store.path(""))
             for path in (root / kind).rglob("*"):
@@ -221,7 +232,7 @@ def object_response(*, key: str, content_type: str, download_name: str = "") -> 
     disposition = content_disposition_header(bool(download_name), download_name) or "inline"
     try:
         with _store_errors():
-            if isinstance(store, S3Storage | GoogleCloudStorage):
+            if isinstance(store, S3Storage | GoogleCloudStorage | AzureStorage):
                 return _redirect(store, key, content_type, disposition)
             response = FileResponse(store.open(key), content_type=content_type)
     except OSError as error:
@@ -253,13 +264,23 @@ def _unavailable() -> UnavailableError:
 
 
 def _redirect(
-    store: S3Storage | GoogleCloudStorage, key: str, content_type: str, disposition: str
+    store: S3Storage | GoogleCloudStorage | AzureStorage,
+    key: str,
+    content_type: str,
+    disposition: str,
 ) -> HttpResponseBase:
     if isinstance(store, S3Storage):
         parameters = {
             "ResponseContentType": content_type,
             "ResponseContentDisposition": disposition,
             "ResponseCacheControl": _CACHE_NOTHING,
+        }
+        link = store.url(key, parameters=parameters, expire=settings.SIGNED_LINK_SECONDS)
+    elif isinstance(store, AzureStorage):
+        parameters = {
+            "content_type": content_type,
+            "content_disposition": disposition,
+            "cache_control": _CACHE_NOTHING,
         }
         link = store.url(key, parameters=parameters, expire=settings.SIGNED_LINK_SECONDS)
     else:
@@ -277,14 +298,18 @@ def _store() -> Storage:
 
 @contextmanager
 def _store_errors() -> Iterator[None]:
-    """Turn what the clients of S3 and GCS raise into OSError, as a local folder does."""
+    """Turn what the clients of the object stores raise into OSError, as a local folder does."""
     try:
         yield
     except NotFound as error:
+        raise FileNotFoundError("no such object") from error
+    except ResourceNotFoundError as error:
+        if getattr(error, "error_code", "") == StorageErrorCode.CONTAINER_NOT_FOUND:
+            raise StorageError("the object store refused") from error
         raise FileNotFoundError("no such object") from error
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") in {"404", "NoSuchKey"}:
             raise FileNotFoundError("no such object") from error
         raise StorageError("the object store refused") from error
-    except (Boto3Error, BotoCoreError, GoogleAPIError, GoogleAuthError) as error:
+    except (AzureError, Boto3Error, BotoCoreError, GoogleAPIError, GoogleAuthError) as error:
         raise StorageError("the object store does not answer") from error

@@ -12,5 +12,6 @@ LOGGING: dict[str, Any] = {
         "django.request": {"level": "ERROR"},
         "django.security": {"level": "WARNING"},
         "celery": {"level": "INFO"},
+        "azure": {"level": "WARNING"},  # tells every request
     },
 }

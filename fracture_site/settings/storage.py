@@ -1,4 +1,4 @@
-"""Where bytes live: S3, GCS or a private local folder, chosen by STORAGE_BACKEND."""
+"""Where bytes live: S3, GCS, Azure or a private local folder, chosen by STORAGE_BACKEND."""
 
 from pathlib import Path
 from typing import Any
@@ -60,8 +60,21 @@ def _clinical_storage() -> dict[str, Any]:
                     "default_acl": None,
                 },
             }
+        case "azure":
+            return {
+                "BACKEND": "fracture_site.common.storage.PrivateAzureStorage",
+                "OPTIONS": {
+                    "azure_container": env_str("AZURE_CONTAINER"),
+                    # Holds the account's name, its key and the address.
+                    "connection_string": env_secret("AZURE_CONNECTION_STRING"),
+                    "expiration_secs": SIGNED_LINK_SECONDS,
+                    "overwrite_files": False,
+                },
+            }
         case other:
-            raise ImproperlyConfigured(f"STORAGE_BACKEND={other!r}: expected local, s3 or gcs")
+            raise ImproperlyConfigured(
+                f"STORAGE_BACKEND={other!r}: expected local, s3, gcs or azure"
+            )
 
 
 STORAGES = {

@@ -73,7 +73,8 @@ def drill(old: Path, folder: Path, previous: str) -> bool:
 
         began = time.monotonic()
         said = manage(ROOT, env, "upgrade", "--to", str(folder / "backups"))
-        backup = next(p for p in sorted((folder / "backups").iterdir()) if p.name != "objects")
+        (told,) = (folder / "backups").glob("*/manifest.json")
+        backup = told.parent
         steps = {
             line.partition(": done in ")[0]: float(line.rpartition(" in ")[2].split()[0])
             for line in said.splitlines()
@@ -82,7 +83,9 @@ def drill(old: Path, folder: Path, previous: str) -> bool:
         kept = results(urls) == before
         passed &= kept and len(steps) == 5
         tell(step="upgrade", seconds=since(began), seconds_of=steps,
-             migrations=int(said.split()[0]), results_unchanged=kept, passed=kept)  # fmt: skip
+             migrations=int(said.split()[0]),
+             shipped_model=("registered", "kept out")["was not registered" in said],
+             results_unchanged=kept, passed=kept)  # fmt: skip
 
         again = manage(ROOT, env, "upgrade", "--dry-run", "--to", str(folder / "backups"))
         passed &= again.startswith("0 migrations")
