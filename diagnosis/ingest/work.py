@@ -4,6 +4,7 @@ from diagnosis.ingest.film_work import decoded, film_cut, film_look
 from diagnosis.ingest.renditions import (
     THUMBNAIL_SIDE,
     WEB_SIDE,
+    reduced,
     rendition,
     served_png,
     served_tiff,
@@ -22,7 +23,7 @@ from diagnosis.ingest.results import (
 )
 from diagnosis.ingest.sanitise import ServedDicom
 from ml.contracts import UnreadableImageError
-from ml.decoding import DecodedImage
+from ml.decoding import DecodedImage, Frame
 from ml.decoding_common import reading_border
 from ml.decoding_dicom import DicomFrames
 
@@ -44,7 +45,9 @@ def process(data: bytes, limits: IngestLimits, task: FilmTask | None = None) -> 
 
 def _process(data: bytes, limits: IngestLimits) -> Processed:
     image = decoded(data, limits)
-    served, content_type, renditions = _copies(data, image)
+    # The page's picture and the small one come from one reduction of the whole frame.
+    first = reduced(image.frames[0], WEB_SIDE)
+    served, content_type, renditions = _copies(data, image, first)
     return Processed(
         format=image.format,
         modality=image.modality,
@@ -58,11 +61,13 @@ def _process(data: bytes, limits: IngestLimits) -> Processed:
         served=served,
         served_content_type=content_type,
         renditions=renditions,
-        thumbnail=rendition(image.frames[0], index=0, side=THUMBNAIL_SIDE),
+        thumbnail=rendition(first, index=0, side=THUMBNAIL_SIDE),
     )
 
 
-def _copies(data: bytes, image: DecodedImage) -> tuple[bytes, str, tuple[Rendition, ...]]:
+def _copies(
+    data: bytes, image: DecodedImage, first: Frame
+) -> tuple[bytes, str, tuple[Rendition, ...]]:
     """Return the served copy, its content type and a rendition of each frame."""
     frames = image.frames
     if isinstance(frames, DicomFrames):
@@ -70,10 +75,11 @@ def _copies(data: bytes, image: DecodedImage) -> tuple[bytes, str, tuple[Renditi
         for index in range(len(frames)):
             stored = frames.stored(index)  # decoded once, for the copy and for the page
             copy.add(stored)
-            shown = frames[0] if index == 0 else frames.shown(stored)
+            shown = first if index == 0 else frames.shown(stored)
             renditions.append(rendition(shown, index=index, side=WEB_SIDE))
         return copy.finish(), DICOM, tuple(renditions)
-    made = tuple(rendition(frame, index=i, side=WEB_SIDE) for i, frame in enumerate(frames))
+    pictures = (first if i == 0 else frame for i, frame in enumerate(frames))
+    made = tuple(rendition(frame, index=i, side=WEB_SIDE) for i, frame in enumerate(pictures))
     if len(frames) == 1:
         return served_png(frames[0]), PNG, made
     return served_tiff(frames), TIFF, made

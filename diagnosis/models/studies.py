@@ -192,6 +192,17 @@ class Study(ClinicOwnedModel):
             models.Index(fields=["clinic", "updated_at"], name="study_changed"),
             models.Index(fields=["clinic", "-created_at", "id"], name="study_newest"),
             models.Index(fields=["patient", "-created_at"], name="study_of_patient"),
+            # What other systems ask by.
+            models.Index(
+                fields=["clinic", "study_instance_uid"],
+                condition=~Q(study_instance_uid=""),
+                name="study_by_uid",
+            ),
+            models.Index(
+                fields=["clinic", "study_date"],
+                condition=Q(study_date__isnull=False),
+                name="study_by_date",
+            ),
             GinIndex(fields=["search"]),
         ]
 

@@ -55,6 +55,8 @@ def dicom_studies(*, user: User, keys: Mapping[str, str], time_zone: str) -> Que
     for key, value in keys.items():
         if value not in {"", "*"}:
             studies = studies.filter(STUDY_KEYS[key](key, value))
+            if key == "StudyDate":
+                studies = studies.filter(_near_days(value))
     return studies.order_by("-created_at", "id")
 
 
@@ -79,6 +81,24 @@ def _sql_pattern(value: str) -> str:
         ".*" if c == "*" else "." if c == "?" else re.sub(r"([^\w\s])", r"\\\1", c) for c in value
     )
     return "".join(escaped)
+
+
+def _near_days(value: str) -> Q:
+    """Return what an index finds: at least the studies of a range of days that was read before."""
+    low, dash, high = (part.strip() for part in value.partition("-"))
+    if not dash:
+        high = low
+    a_day = datetime.timedelta(days=1)
+    told, stored = Q(study_date__isnull=False), Q(study_date__isnull=True)
+    midnight = datetime.datetime.min.replace(tzinfo=datetime.UTC).timetz()
+    # No clock is a day away from UTC; the key itself decides.
+    if low and (first := parse_date(low)) > datetime.date.min:
+        told &= Q(study_date__gte=first)
+        stored &= Q(created_at__gte=datetime.datetime.combine(first - a_day, midnight))
+    if high and (last := parse_date(high)) < datetime.date.max - a_day:
+        told &= Q(study_date__lte=last)
+        stored &= Q(created_at__lt=datetime.datetime.combine(last + 2 * a_day, midnight))
+    return told | stored
 
 
 def text_condition(field: str) -> Callable[[str, str], Q]:

@@ -12,9 +12,10 @@ from django.db.models import Model
 
 from accounts.models import Clinic, User
 from accounts.tenancy import clinic_scope
-from diagnosis.models import StudyImage
+from diagnosis.models import ModelVersion, StudyImage
 from tests.factories import (
     AnalysisFactory,
+    ModelVersionFactory,
     PatientFactory,
     ReportVersionFactory,
     StudyImageFactory,
@@ -27,6 +28,15 @@ _WITHOUT_RESULT = "n %% 100 >= 97"
 _PATIENT = "md5(%(clinic)s::text || (n / 3 + 1))::uuid"
 _REPORT = "md5('report' || s.id)::uuid"
 _SIGNED = "s.status = 'reported'"
+_BORN = "(DATE '1930-01-01' + (n * 37 %% 33000)::int)"
+_GIVEN = """(ARRAY['Ada', 'Ben', 'Cora', 'Dan', 'Eva', 'Finn', 'Gina', 'Hugo', 'Ida', 'Jan', 'Kira',
+    'Leo', 'Mia', 'Nils', 'Ona', 'Paul', 'Rosa', 'Sam', 'Tea', 'Udo'])[n %% 20 + 1]"""
+_PERSON_WORDS = f"""ARRAY['family' || n, lower({_GIVEN}), 'many', n::text, 'many' || n,
+    to_char({_BORN}, 'YYYYMMDD')]"""
+_WORDS_OF_STUDY = f"""array_to_tsvector((SELECT {_PERSON_WORDS} FROM (SELECT n / 3 + 1 AS n) p)
+    || ARRAY['acc', 's' || n, 'accs' || n, 'fall', 'outstretched', 'hand'])"""
+_ARRIVAL = "now() - n * %(gap)s * interval '1 minute'"
+_UID = "'1.2.826.0.1.' || ('x' || left(md5({}), 15))::bit(60)::bigint"
 _RESULT = """jsonb_build_object('verdict', s.verdict, 'probability', s.probability,
     'region', s.region, 'mixed_models', false, 'model', jsonb_build_object('name', 'detector',
     'version', CASE WHEN s.priority = 0 THEN '1' ELSE '2' END))"""
@@ -36,14 +46,17 @@ _OF_STUDY = "(SELECT {} FROM diagnosis_study s WHERE s.id = i.study_id)"
 _ARRIVED = _OF_STUDY.format("s.created_at")
 
 
-def many_studies(*, clinic: Clinic, user: User, count: int) -> None:
-    """Fill a clinic; commits unless a transaction is open."""
+def many_studies(*, clinic: Clinic, user: User, count: int, gap_minutes: float = 3.0) -> None:
+    """Fill a clinic, a study each ``gap_minutes`` until now; commits unless a transaction is open.
+
+    Three studies of each patient; people and studies can be searched for.
+    """
     version = ReportVersionFactory(
         author=user, report__study__patient=PatientFactory(clinic=clinic)
     )
     report, study = version.report, version.report.study
     image = StudyImageFactory(study=study, view_position="PA", laterality="L")
-    values = {"clinic": clinic.pk, "user": user.pk, "count": count}
+    values = {"clinic": clinic.pk, "user": user.pk, "count": count, "gap": gap_minutes}
     own = f"diagnosis_study s WHERE s.clinic_id = %(clinic)s AND s.id <> '{study.pk}'"
     with clinic_scope(clinic.pk), connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = '600s'")
@@ -57,13 +70,21 @@ def many_studies(*, clinic: Clinic, user: User, count: int) -> None:
             id="md5(%(clinic)s::text || n)::uuid",
             record_number="'MANY-' || n",
             family_name="'Family' || n",
+            given_name=_GIVEN,
+            birth_date=_BORN,
+            search=f"array_to_tsvector({_PERSON_WORDS})",
         )
         copy(
             study,
             _SERIES,
             id="gen_random_uuid()",
-            created_at="now() - n * interval '3 minutes'",
-            updated_at="now() - n * interval '3 minutes'",
+            created_at=_ARRIVAL,
+            updated_at=_ARRIVAL,
+            accession_number="'ACC-S' || n",
+            study_instance_uid=_UID.format("%(clinic)s::text || n"),
+            study_date=f"CASE WHEN n %% 5 > 0 THEN ({_ARRIVAL})::date END",
+            study_time=f"CASE WHEN n %% 5 > 0 THEN ({_ARRIVAL})::time END",
+            search=_WORDS_OF_STUDY,
             patient_id=_PATIENT,
             side="(ARRAY['left', 'right', ''])[n %% 3 + 1]",
             priority="n %% 3",
@@ -81,6 +102,10 @@ def many_studies(*, clinic: Clinic, user: User, count: int) -> None:
             id="gen_random_uuid()",
             study_id="s.id",
             sha256="encode(sha256(s.id::text::bytea), 'hex')",
+            created_at="s.created_at",
+            modality="'DX'",
+            sop_instance_uid=_UID.format("'image' || s.id"),
+            series_instance_uid=_UID.format("'series' || s.id"),
         )
         # No joins: the planner knows nothing of the new clinic yet.
         reported = f"{own} AND ({_SIGNED} OR s.status = 'ready' AND s.urgency = 3)"
@@ -100,10 +125,11 @@ def many_studies(*, clinic: Clinic, user: User, count: int) -> None:
         )
 
 
-def many_analyses(*, clinic: Clinic) -> None:
+def many_analyses(*, clinic: Clinic, version: ModelVersion | None = None) -> None:
     """Give each image of ``many_studies`` a result, and one of a hundred a failure."""
     image = StudyImageFactory(study__patient=PatientFactory(clinic=clinic))
-    template = AnalysisFactory(image=image, succeeded=True)
+    version = version or ModelVersionFactory()
+    template = AnalysisFactory(image=image, succeeded=True, model_version=version)
     failed = AnalysisFactory(image=image, failed=True)
     source = f"diagnosis_studyimage i WHERE i.clinic_id = '{clinic.pk}' AND i.id <> '{image.pk}'"
     own = {"id": "gen_random_uuid()", "image_id": "i.id", "created_at": _ARRIVED}
@@ -163,6 +189,20 @@ def many_imported(*, image: StudyImage, count: int) -> list[UUID]:
         cursor.execute(_copies(waiting, _SERIES, own), values)
         cursor.execute(f"SELECT {copy} FROM {_SERIES}", values)  # noqa: S608
         return [row[0] for row in cursor.fetchall()]
+
+
+def many_events(*, clinic: Clinic, user: User) -> None:
+    """Record of each study that it was opened; the events still wait for their seals."""
+    with clinic_scope(clinic.pk), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = '600s'")
+        cursor.execute(
+            """INSERT INTO accounts_auditevent (at, actor_id, clinic_id, action, outcome,
+                target_type, target_id, patient_id, details, proof)
+            SELECT s.created_at, %s, s.clinic_id, 'study.open', 'success', 'study', s.id,
+                s.patient_id, '{}', sha256(s.id::text::bytea)
+            FROM diagnosis_study s WHERE s.clinic_id = %s""",
+            [user.pk, clinic.pk],
+        )
 
 
 def _copies(template: Model, source: str, columns: dict[str, Any]) -> str:

@@ -4,13 +4,13 @@ Days are those on which a study arrived, by the clinic's clock. Studies that wer
 archive to be compared with did not arrive to be read and are not counted.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
+from django.db import connection
 from django.db.models import (
-    Aggregate,
     Case,
     Count,
     DateField,
@@ -19,7 +19,6 @@ from django.db.models import (
     F,
     FloatField,
     IntegerField,
-    Min,
     Q,
     QuerySet,
     Sum,
@@ -38,15 +37,13 @@ from diagnosis.selectors.reference import reports_in_force
 BINS = 10  # of the probability, each 0.1 wide; the last one holds 1.0
 
 
-class Percentile(Aggregate):
-    """``percentile_cont``; the value below which a share of the rows lies."""
-
-    function = "percentile_cont"
-    name = "Percentile"
-    template = "%(function)s(%(fraction)s) WITHIN GROUP (ORDER BY %(expressions)s)"
-
-    def __init__(self, expression: Any, fraction: float) -> None:
-        super().__init__(expression, fraction=fraction, output_field=FloatField())
+# The names are those of ``_waits``; Django writes the inner query.
+_WAITS = """
+    SELECT "of", grouping("of") = 1, count(*),
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY minutes),
+        percentile_cont(0.9) WITHIN GROUP (ORDER BY minutes)
+    FROM ({}) AS timed("of", minutes) GROUP BY GROUPING SETS (("of"), ())
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +82,9 @@ class ReferenceCell:
 
 def first_day(*, user: User, period: Period) -> date:
     """Return the day of the clinic's first study, or the period's first without any."""
-    own = Study.objects.for_user(user).filter(own_work())
-    earliest = own.aggregate(at=Min("created_at"))["at"]
+    # The first row of an index; a minimum over the clinic would read all of it.
+    own = Study.objects.for_user(user).filter(own_work()).order_by("created_at")
+    earliest = own.values_list("created_at", flat=True).first()
     return earliest.astimezone(period.zone).date() if earliest else period.first
 
 
@@ -205,17 +203,16 @@ def _bin(field: str) -> Case:
 
 
 def _waits(rows: QuerySet[Any], took: Any, urgency: str) -> dict[int | None, Wait]:
+    """Return the figures of each urgency and of all, from one reading of the rows."""
     minutes = Extract(ExpressionWrapper(took, output_field=DurationField()), "epoch") / 60.0
-    figures: dict[str, Callable[..., Any] | Any] = {
-        "n": Count("*"),
-        "median": Percentile("minutes", 0.5),
-        "p90": Percentile("minutes", 0.9),
-    }
-    timed = rows.annotate(minutes=minutes).order_by()
-    found: dict[int | None, Wait] = {
-        priority: Wait(*figures_of)
-        for priority, *figures_of in timed.values_list(urgency).annotate(**figures)
-    }
-    total = timed.aggregate(**figures)
-    found[None] = Wait(total["n"], total["median"], total["p90"])
+    timed = rows.annotate(minutes=minutes, of=F(urgency)).order_by().values_list("of", "minutes")
+    found: dict[int | None, Wait] = {None: Wait(0, None, None)}
+    try:
+        sql, parameters = timed.query.sql_with_params()
+    except EmptyResultSet:  # of somebody who sees nothing
+        return found
+    with connection.cursor() as cursor:
+        cursor.execute(_WAITS.format(sql), parameters)
+        for priority, is_total, *figures in cursor.fetchall():
+            found[None if is_total else priority] = Wait(*figures)
     return found
