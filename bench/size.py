@@ -1,4 +1,4 @@
-# ruff: noqa: E402, INP001 - a script that sets Django up before it imports models
+# ruff: noqa: INP001 - a script that sets Django up before it imports models
 """How long pages and API take on the database that is given; JSON lines.
 
     python -m fracture_site.embedded run --data /dev/shm/size --throwaway --

@@ -49,10 +49,12 @@ class DisplayTransform:
         if self._inverted:
             shares = 1.0 - shares
         shares[padding] = 0.0
-        kind, full = (np.uint8, 255) if self._stored_bits <= 8 else (np.uint16, 65535)
-        table = np.zeros(1 << 8 * index.dtype.itemsize, kind)
-        table[first : last + 1] = np.rint(shares * full)
-        return np.asarray(cv2.LUT(index, table), kind)
+        values = np.zeros(1 << 8 * index.dtype.itemsize, np.float64)
+        if self._stored_bits <= 8:
+            values[first : last + 1] = np.rint(shares * 255)
+            return np.asarray(cv2.LUT(index, values.astype(np.uint8)), np.uint8)
+        values[first : last + 1] = np.rint(shares * 65535)
+        return np.asarray(cv2.LUT(index, values.astype(np.uint16)), np.uint16)
 
     def _without_overlay_bits(self, stored: npt.NDArray[np.generic]) -> npt.NDArray[np.integer]:
         """Drop bits above the stored ones, where old devices kept overlays."""

@@ -62,7 +62,8 @@ def windowed(frame: Frame) -> npt.NDArray[np.uint8]:
         return frame.astype(np.uint8, copy=False)
     # Sorting would take ten times as long as counting, and arithmetic twice as long as a table.
     counted = cv2.calcHist([np.ascontiguousarray(frame)], [0], None, [_GREYS], [0, _GREYS])
-    low, high = (_percentile(counted.ravel(), share) for share in PERCENTILES)
+    below = np.cumsum(counted.ravel().astype(np.int64))
+    low, high = (_percentile(below, share) for share in PERCENTILES)
     if high <= low:
         low, high = float(frame.min()), float(max(int(frame.max()), int(frame.min()) + 1))
     shares = np.clip((np.arange(_GREYS, dtype=np.float32) - low) / (high - low), 0.0, 1.0)
@@ -70,9 +71,8 @@ def windowed(frame: Frame) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.LUT(np.ascontiguousarray(frame), table), np.uint8)
 
 
-def _percentile(counted: npt.NDArray[np.float32], percent: float) -> float:
-    """Return what ``np.percentile`` would of the counted grey values."""
-    below = np.cumsum(counted.astype(np.int64))
+def _percentile(below: npt.NDArray[np.int64], percent: float) -> float:
+    """Return what ``np.percentile`` would; ``below`` is how many pixels are up to each grey."""
     place = percent / 100.0 * float(below[-1] - 1)
     left, right = (
         float(np.searchsorted(below, number, side="right"))

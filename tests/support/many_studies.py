@@ -34,7 +34,7 @@ _GIVEN = """(ARRAY['Ada', 'Ben', 'Cora', 'Dan', 'Eva', 'Finn', 'Gina', 'Hugo', '
 _PERSON_WORDS = f"""ARRAY['family' || n, lower({_GIVEN}), 'many', n::text, 'many' || n,
     to_char({_BORN}, 'YYYYMMDD')]"""
 _WORDS_OF_STUDY = f"""array_to_tsvector((SELECT {_PERSON_WORDS} FROM (SELECT n / 3 + 1 AS n) p)
-    || ARRAY['acc', 's' || n, 'accs' || n, 'fall', 'outstretched', 'hand'])"""
+    || ARRAY['acc', 's' || n, 'accs' || n, 'fall', 'outstretched', 'hand'])"""  # noqa: S608
 _ARRIVAL = "now() - n * %(gap)s * interval '1 minute'"
 _UID = "'1.2.826.0.1.' || ('x' || left(md5({}), 15))::bit(60)::bigint"
 _RESULT = """jsonb_build_object('verdict', s.verdict, 'probability', s.probability,
