@@ -26,6 +26,9 @@ class Annotation(ClinicOwnedModel):
         LENGTH = "length", _("Length")
         ANGLE = "angle", _("Angle")
         COBB = "cobb", _("Cobb angle")
+        ELLIPSE = "ellipse", _("Ellipse")
+        RECTANGLE = "rectangle", _("Rectangle")
+        PROBE = "probe", _("Value")
         ARROW = "arrow", _("Arrow")
         TEXT = "text", _("Note")
         CALIBRATION = "calibration", _("Calibration")
@@ -34,6 +37,9 @@ class Annotation(ClinicOwnedModel):
         Kind.LENGTH: 2,
         Kind.ANGLE: 3,
         Kind.COBB: 4,
+        Kind.ELLIPSE: 4,
+        Kind.RECTANGLE: 4,
+        Kind.PROBE: 1,
         Kind.ARROW: 2,
         Kind.TEXT: 1,
         Kind.CALIBRATION: 2,
@@ -56,7 +62,10 @@ class Annotation(ClinicOwnedModel):
         constraints = [
             choices_check(
                 "kind",
-                ["length", "angle", "cobb", "arrow", "text", "calibration"],
+                [
+                    "length", "angle", "cobb", "ellipse", "rectangle", "probe", "arrow", "text",
+                    "calibration",
+                ],
                 "annotation_kind_known",
             ),
             models.CheckConstraint(

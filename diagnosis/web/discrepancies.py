@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext as _t
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -92,7 +92,7 @@ def recall_action(request: MemberRequest, pk: UUID, what: str) -> HttpResponseBa
     if what == "contact":
         form = ContactForm(request.POST)
         if not form.is_valid():
-            messages.error(request, _t("Say when, how and with what result."))
+            messages.error(request, gettext("Say when, how and with what result."))
             return redirect("diagnosis:discrepancies")
         return _done(
             request,
@@ -118,7 +118,9 @@ def preliminary_action(request: MemberRequest, pk: UUID) -> HttpResponseBase:
         )
     except DomainError as error:
         return tell_and_go(request, error, "diagnosis:study-detail", study.pk)
-    messages.success(request, _t("The preliminary answer is stored. The final report follows."))
+    messages.success(
+        request, gettext("The preliminary answer is stored. The final report follows.")
+    )
     return redirect("diagnosis:study-detail", study.pk)
 
 

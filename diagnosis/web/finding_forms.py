@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.db.models import TextChoices
-from django.utils.translation import gettext as _t
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from diagnosis.models.vocabulary import (
@@ -50,8 +50,8 @@ class FindingForm(forms.Form):
 def _blank(found: ReviewedFinding, name: str) -> str:
     code = found.suggested(name)
     if not code:
-        return _t("Not said")
-    return _t("Not said (AI suggests: %(word)s)") % {"word": word(name, code)}
+        return gettext("Not said")
+    return gettext("Not said (AI suggests: %(word)s)") % {"word": word(name, code)}
 
 
 class RejectForm(forms.Form):

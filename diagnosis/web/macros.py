@@ -7,7 +7,7 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext as _t
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -43,7 +43,7 @@ def macro_page(request: MemberRequest) -> HttpResponseBase:
         except DomainError as error:
             form_refused(form, error)
         else:
-            messages.success(request, _t("The macro was saved."))
+            messages.success(request, gettext("The macro was saved."))
             return redirect("diagnosis:macros")
     if Action.CLINIC_SETTINGS not in can:
         del form.fields["for_clinic"]

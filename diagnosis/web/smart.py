@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
-from django.utils.translation import gettext as _t
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
@@ -53,7 +53,7 @@ def authorize(request: MemberRequest) -> HttpResponseBase:
     try:
         scopes, found = endpoint.validate_authorization_request(**told)
         if request.GET.get("aud", "").rstrip("/") != fhir_url():
-            return _failed(request, _t("The app asked for another site's data."))
+            return _failed(request, gettext("The app asked for another site's data."))
         answer = request.POST.get("answer", "")
         if answer == "deny":
             raise AccessDeniedError(state=found["state"])
@@ -68,7 +68,9 @@ def authorize(request: MemberRequest) -> HttpResponseBase:
             **told, scopes=scopes, credentials=credentials
         )
     except FatalClientError:
-        return _failed(request, _t("This app is not registered here, or not with this address."))
+        return _failed(
+            request, gettext("This app is not registered here, or not with this address.")
+        )
     except OAuth2Error as error:
         return _back(request, error.in_uri(request.GET.get("redirect_uri", "")))
     return _back(request, headers["Location"])

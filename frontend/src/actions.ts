@@ -29,10 +29,13 @@ const ACTIONS: Record<string, (viewer: DiagnosticViewer) => void> = {
   "preset-3": (viewer) => preset(viewer, 2),
   left: ({ active }) => active.panBy(ARROW, 0),
   right: ({ active }) => active.panBy(-ARROW, 0),
-  up: ({ active }) => (active.stack.length > 1 ? active.scroll(-1) : active.panBy(0, ARROW)),
-  down: ({ active }) => (active.stack.length > 1 ? active.scroll(1) : active.panBy(0, -ARROW)),
-  previous: ({ active }) => active.scroll(-1),
-  next: ({ active }) => active.scroll(1),
+  up: (viewer) => (viewer.active.stack.length > 1 ? scroll(viewer, -1) : viewer.active.panBy(0, ARROW)),
+  down: (viewer) => (viewer.active.stack.length > 1 ? scroll(viewer, 1) : viewer.active.panBy(0, -ARROW)),
+  previous: (viewer) => scroll(viewer, -1),
+  next: (viewer) => scroll(viewer, 1),
+  cine: ({ cine, active }) => cine.toggle(active),
+  slower: ({ cine }) => cine.change(-1),
+  faster: ({ cine }) => cine.change(1),
   boxes: (viewer) => {
     const on = viewer.panes[0].overlay.hidden === true;
     for (const pane of viewer.panes) {
@@ -51,12 +54,18 @@ const ACTIONS: Record<string, (viewer: DiagnosticViewer) => void> = {
   drawings: (viewer) => viewer.showDrawings(),
   delete: (viewer) => viewer.removeChosen(),
   "side-by-side": (viewer) => void viewer.sideBySide(),
+  grid: (viewer) => void viewer.grid(),
   "key-image": (viewer) => void viewer.keepImage(),
   full: ({ plain }) => {
     if (document.fullscreenElement) void document.exitFullscreen();
     else plain.root.requestFullscreen?.().catch(() => undefined);
   },
 };
+
+function scroll(viewer: DiagnosticViewer, delta: number): void {
+  viewer.cine.stop();
+  viewer.active.scroll(delta);
+}
 
 function preset(viewer: DiagnosticViewer, index: number): void {
   const { active } = viewer;
@@ -75,6 +84,9 @@ const KEYS: Record<string, string> = {
   "4": "preset-3",
   "[": "previous",
   "]": "next",
+  P: "cine",
+  "{": "slower",
+  "}": "faster",
   i: "invert",
   b: "boxes",
   h: "heatmap",
@@ -87,11 +99,15 @@ const KEYS: Record<string, string> = {
   l: "length",
   y: "angle",
   C: "cobb",
+  E: "ellipse",
+  R: "rectangle",
+  D: "probe",
   q: "arrow",
   t: "text",
   K: "calibrate",
   M: "drawings",
   v: "side-by-side",
+  V: "grid",
   s: "key-image",
   f: "full",
   ".": "turn-right",

@@ -51,6 +51,7 @@ export interface Overlay {
   hidden?: boolean;
   readonly isEditing: boolean;
   draw(): void;
+  destroy(): void;
   key(event: KeyboardEvent): boolean;
 }
 

@@ -7,6 +7,7 @@ import { Enums, cache, imageLoader, metaData, utilities, type Types } from "@cor
 
 import type { StudyImage } from "./contract";
 import { type Decoded, UnreadableError, decode, isReadable } from "./decode";
+import type { Raster } from "./roi";
 import { Histogram, type Values, type Window } from "./windowing";
 
 const SCHEME = "fs";
@@ -47,6 +48,15 @@ export const isFullImage = (image: object | undefined): boolean => image !== und
 export function histogramOf(name: string): Histogram | null {
   const loaded = shown.get(name);
   return loaded && !loaded.isColour ? new Histogram(loaded.pixels, loaded.decoded?.grey.padding ?? null) : null;
+}
+
+/** The shown values of one frame at full depth, null while there is only the rendition, and for colours. */
+export function rasterOf(name: string): Raster | null {
+  const loaded = shown.get(name);
+  if (!loaded?.isFull || loaded.isColour || !loaded.decoded) return null;
+  const { slope, intercept } = loaded.decoded.grey;
+  const { pixels, columns, rows } = loaded;
+  return { columns, rows, at: (index) => pixels[index] * slope + intercept };
 }
 
 /** Slope, intercept and the window shown first, of what is loaded now. */

@@ -1,14 +1,17 @@
-/* The drawing tools and what is written beside them: lengths and angles by our own rules (spacing.ts). */
+/* The drawing tools; what is written beside a drawing follows our own rules (measures-text.ts). */
 
 import {
   AngleTool,
   ArrowAnnotateTool,
   CobbAngleTool,
+  EllipticalROITool,
   Enums,
   LabelTool,
   LengthTool,
   MagnifyTool,
   PanTool,
+  ProbeTool,
+  RectangleROITool,
   StackScrollTool,
   ToolGroupManager,
   WindowLevelTool,
@@ -17,8 +20,7 @@ import {
   annotation,
 } from "@cornerstonejs/tools";
 
-import { type Point, angle, cobbAngle, length } from "./geometry";
-import { type Scale, type Words, lengthText } from "./spacing";
+import { type Drawn, type Ground, type Words, textLines } from "./measures-text";
 
 export class CalibrationTool extends LengthTool {
   static toolName = "Calibration";
@@ -33,6 +35,9 @@ export const TOOLS = {
   length: LengthTool.toolName,
   angle: AngleTool.toolName,
   cobb: CobbAngleTool.toolName,
+  ellipse: EllipticalROITool.toolName,
+  rectangle: RectangleROITool.toolName,
+  probe: ProbeTool.toolName,
   arrow: ArrowAnnotateTool.toolName,
   text: LabelTool.toolName,
   calibrate: CalibrationTool.toolName,
@@ -45,41 +50,25 @@ export const KINDS: Record<string, string> = {
   length: TOOLS.length,
   angle: TOOLS.angle,
   cobb: TOOLS.cobb,
+  ellipse: TOOLS.ellipse,
+  rectangle: TOOLS.rectangle,
+  probe: TOOLS.probe,
   arrow: TOOLS.arrow,
   text: TOOLS.text,
   calibration: TOOLS.calibrate,
 };
 
-interface Drawn {
-  handles?: { points?: number[][] };
-  millimetres?: number;
-}
-
-type ScaleFor = (target: string) => Scale;
+type GroundOf = (target: string) => Ground;
 type Ask = (kind: "arrow" | "text", done: (text: string) => void, text?: string) => void;
-
-const points = (data: Drawn): Point[] => (data.handles?.points ?? []).map(([x, y]) => [x, y]);
-const degreesText = (value: number, locale: string): string =>
-  `${new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(value)}\u00b0`;
-
-/** The lines written beside a drawing. */
-export function textLines(kind: string, data: Drawn, scale: Scale, words: Words & { calibration: string }, locale: string): string[] {
-  const [a, b, c, d] = points(data);
-  if (kind === "length" && b) return [lengthText(length(a, b, scale), scale, words, locale)];
-  if (kind === "angle" && c) return [degreesText(angle(a, b, c, scale), locale)];
-  if (kind === "cobb" && d) return [degreesText(cobbAngle([a, b], [c, d], scale), locale)];
-  if (kind === "calibration" && data.millimetres) return [`${words.calibration}: ${data.millimetres} mm`];
-  return [];
-}
 
 const GROUP = "viewer";
 
-export function makeTools(scaleFor: ScaleFor, words: Words & { calibration: string }, locale: string, ask: Ask) {
-  const all = [WindowLevelTool, PanTool, ZoomTool, MagnifyTool, StackScrollTool, LengthTool, AngleTool, CobbAngleTool, ArrowAnnotateTool, LabelTool, CalibrationTool];
+export function makeTools(groundOf: GroundOf, words: Words, locale: string, ask: Ask) {
+  const all = [WindowLevelTool, PanTool, ZoomTool, MagnifyTool, StackScrollTool, LengthTool, AngleTool, CobbAngleTool, EllipticalROITool, RectangleROITool, ProbeTool, ArrowAnnotateTool, LabelTool, CalibrationTool];
   for (const tool of all) addTool(tool);
   const group = ToolGroupManager.createToolGroup(GROUP);
   if (!group) throw new Error("tools exist already");
-  const lines = (kind: string) => ({ getTextLines: (data: Drawn, target: string) => textLines(kind, data, scaleFor(target), words, locale) });
+  const lines = (kind: string) => ({ getTextLines: (data: Drawn, target: string) => textLines(kind, data, groundOf(target), words, locale) });
   const asks = (kind: "arrow" | "text") => ({
     getTextCallback: (done: (text: string) => void) => ask(kind, done),
     changeTextCallback: (data: { label?: string }, _event: unknown, done: (text: string) => void) => ask(kind, done, data.label ?? ""),
@@ -92,6 +81,7 @@ export function makeTools(scaleFor: ScaleFor, words: Words & { calibration: stri
   group.addTool(TOOLS.length, lines("length"));
   group.addTool(TOOLS.angle, lines("angle"));
   group.addTool(TOOLS.cobb, lines("cobb"));
+  for (const kind of ["ellipse", "rectangle", "probe"] as const) group.addTool(TOOLS[kind], lines(kind));
   group.addTool(TOOLS.arrow, asks("arrow"));
   group.addTool(TOOLS.text, asks("text"));
   group.addTool(TOOLS.calibrate, lines("calibration"));

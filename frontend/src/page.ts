@@ -31,6 +31,12 @@ export class Page {
     return Object.entries(values).reduce((now, [key, value]) => now.replace(`{${key}}`, String(value)), text);
   }
 
+  /** "2024-03-05" as the reader's language writes it. */
+  day(date: string): string {
+    const moment = new Date(`${date}T00:00:00Z`);
+    return Number.isNaN(moment.getTime()) ? date : new Intl.DateTimeFormat(this.locale, { dateStyle: "medium", timeZone: "UTC" }).format(moment);
+  }
+
   get addresses() {
     const { annotations, annotation, key_images: keyImages } = this.config.addresses;
     return {

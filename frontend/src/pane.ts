@@ -14,6 +14,8 @@ export class Pane extends EventTarget implements OverlayPane {
   stack: StackItem[] = [];
   readonly element: HTMLDivElement;
   private inverted = false;
+  private readonly gone = new AbortController();
+  private readonly resized: ResizeObserver;
   private aside = 0; // counts changes of the picture: an old one that arrives late is not shown
 
   constructor(
@@ -40,7 +42,9 @@ export class Pane extends EventTarget implements OverlayPane {
     this.element.addEventListener("contextmenu", (event) => event.preventDefault());
     // Browsers send moves of a finger in time only to who listened before it came down.
     stage.addEventListener("touchmove", (event) => event.preventDefault(), { passive: false });
-    findings.addEventListener("change", () => void this.showHeatmap());
+    findings.addEventListener("change", () => void this.showHeatmap(), { signal: this.gone.signal });
+    this.resized = new ResizeObserver(() => engine.resize(true, true));
+    this.resized.observe(stage);
   }
 
   get viewport(): Types.IStackViewport {
@@ -292,6 +296,10 @@ export class Pane extends EventTarget implements OverlayPane {
   }
 
   destroy(): void {
+    this.aside += 1;
+    this.gone.abort();
+    this.resized.disconnect();
+    this.overlay.destroy();
     this.engine.disableElement(this.id);
     this.element.remove();
   }

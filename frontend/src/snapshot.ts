@@ -23,10 +23,10 @@ async function pictureOf(svg: SVGSVGElement, width: number, height: number): Pro
   return picture;
 }
 
-async function drawStage(context: CanvasRenderingContext2D, stage: HTMLElement, left: number, scale: number): Promise<void> {
+async function drawStage(context: CanvasRenderingContext2D, stage: HTMLElement, [left, top]: [number, number], scale: number): Promise<void> {
   const { clientWidth: width, clientHeight: height } = stage;
   const film = stage.querySelector<HTMLCanvasElement>("canvas.cornerstone-canvas");
-  context.setTransform(scale, 0, 0, scale, left * scale, 0);
+  context.setTransform(scale, 0, 0, scale, left * scale, top * scale);
   context.save();
   context.beginPath();
   context.rect(0, 0, width, height);
@@ -55,8 +55,10 @@ async function drawStage(context: CanvasRenderingContext2D, stage: HTMLElement, 
 }
 
 export async function snapshot(stages: HTMLElement[]): Promise<Blob> {
-  const width = stages.reduce((sum, stage) => sum + stage.clientWidth, 0);
-  const height = Math.max(...stages.map((stage) => stage.clientHeight));
+  const edges = stages.map((stage) => stage.getBoundingClientRect());
+  const [left, top] = [Math.min(...edges.map((edge) => edge.left)), Math.min(...edges.map((edge) => edge.top))];
+  const width = Math.max(...edges.map((edge) => edge.right)) - left;
+  const height = Math.max(...edges.map((edge) => edge.bottom)) - top;
   const scale = Math.min(window.devicePixelRatio || 1, 4096 / Math.max(width, height));
   const canvas = document.createElement("canvas");
   canvas.width = Math.floor(width * scale);
@@ -64,10 +66,6 @@ export async function snapshot(stages: HTMLElement[]): Promise<Blob> {
   const context = canvas.getContext("2d");
   if (!context) throw new Error("canvas");
   context.fillRect(0, 0, canvas.width, canvas.height);
-  let left = 0;
-  for (const stage of stages) {
-    await drawStage(context, stage, left, scale);
-    left += stage.clientWidth;
-  }
+  for (const [index, stage] of stages.entries()) await drawStage(context, stage, [edges[index].left - left, edges[index].top - top], scale);
   return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("png"))), "image/png"));
 }

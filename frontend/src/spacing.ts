@@ -51,9 +51,16 @@ export interface Words {
   calibrated: string;
 }
 
+const written = (value: number, digits: number, locale?: string): string =>
+  new Intl.NumberFormat(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false }).format(value);
+const marked = (text: string, scale: Scale, words: Words): string => `${text}${scale.source === "calibrated" ? ` (${words.calibrated})` : ""}`;
+
 /** "45.2 mm", "45.2 mm (calibrated)" or "312 px". */
 export function lengthText(value: number, scale: Scale, words: Words, locale?: string): string {
-  const digits = scale.unit === "mm" ? 1 : 0;
-  const number = new Intl.NumberFormat(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false }).format(value);
-  return `${number} ${scale.unit}${scale.source === "calibrated" ? ` (${words.calibrated})` : ""}`;
+  return marked(`${written(value, scale.unit === "mm" ? 1 : 0, locale)} ${scale.unit}`, scale, words);
+}
+
+/** "812 mm\u00b2", "812 mm\u00b2 (calibrated)" or "9120 px\u00b2". */
+export function areaText(value: number, scale: Scale, words: Words, locale?: string): string {
+  return marked(`${written(value, scale.unit === "mm" && value < 100 ? 1 : 0, locale)} ${scale.unit}\u00b2`, scale, words);
 }

@@ -4,10 +4,14 @@ import { RenderingEngine, getRenderingEngine } from "@cornerstonejs/core";
 import { Enums as ToolEnums, annotation, utilities } from "@cornerstonejs/tools";
 
 import { act, keyAction } from "./actions";
+import { Cine } from "./cine";
 import type { PlainViewer, StudyImage, StudyImages } from "./contract";
+import { type Hung, beside, gridOf, likest } from "./hanging";
 import { Keeper } from "./keeping";
 import { linkedView, linkedWindow } from "./linking";
+import { nameOf, rasterOf } from "./loader";
 import { TOOLS, type ToolName, activate, isTool, makeTools } from "./measures";
+import type { Ground } from "./measures-text";
 import { Page } from "./page";
 import { Pane } from "./pane";
 import { snapshot } from "./snapshot";
@@ -22,6 +26,8 @@ export class DiagnosticViewer {
   active: Pane;
   tool: ToolName;
   links = { view: true, light: false };
+  readonly cine = new Cine(() => this.cineTold());
+  private prior: StudyImages | null = null;
   private readonly keeper: Keeper;
   private readonly group: ReturnType<typeof makeTools>;
   private studies = new Map<string, StudyImages>();
@@ -33,8 +39,8 @@ export class DiagnosticViewer {
     const { views } = this.page.config;
     this.studies.set(views.study, views);
     const engine = new RenderingEngine(ENGINE);
-    const words = { calibrated: this.page.word("calibrated"), calibration: this.page.word("calibration") };
-    this.group = makeTools((target) => this.scaleFor(target), words, this.page.locale, (kind, done, text) => {
+    const [calibrated, calibration, mean, deviation] = ["calibrated", "calibration", "mean", "deviation"].map((name) => this.page.word(name));
+    this.group = makeTools((target) => this.groundOf(target), { calibrated, calibration, mean, deviation }, this.page.locale, (kind, done, text) => {
       void this.page.ask(kind, text).then((answer) => done(answer ?? (text === undefined ? "" : text)));
     });
     this.keeper = new Keeper(this.page.addresses, this.page.token, (what) => plain.kit.notify(this.page.word(what), "error"));
@@ -42,7 +48,6 @@ export class DiagnosticViewer {
     this.keeper.addEventListener("change", () => this.redrawDrawings());
     this.active = this.addPane(engine, plain.stage, plain.overlay, plain.heatmap);
     this.tool = this.rememberedTool();
-    new ResizeObserver(() => engine.resize(true, true)).observe(plain.stage);
     plain.findings.addEventListener("change", () => this.page.press("ai", plain.findings.aiVisible && !plain.findings.aiHidden));
     plain.root.addEventListener("viewer:revealed", ((event: CustomEvent<{ images: StudyImage[] }>) => this.revealed(event.detail.images)) as EventListener);
   }
@@ -76,11 +81,13 @@ export class DiagnosticViewer {
     pane.addEventListener("view", () => this.follow(pane, "view"));
     pane.addEventListener("window", () => this.follow(pane, "light"));
     pane.addEventListener("image", () => this.imageShown(pane));
+    pane.addEventListener("depth", () => this.redrawDrawings()); // densities are told at full depth only
     this.listenForLongPress(pane);
     return pane;
   }
 
   choose(pane: Pane): void {
+    if (this.active !== pane) this.cine.stop();
     this.active = pane;
     for (const each of this.panes) each.stage.classList.toggle("is-active", each === pane && this.panes.length > 1);
     this.page.press("invert", pane.isInverted);
@@ -91,54 +98,70 @@ export class DiagnosticViewer {
     return this.panes.length > 1;
   }
 
-  /** Puts a second picture beside the first one, or takes it away. */
-  async compare(study: StudyImages | null, image?: StudyImage): Promise<void> {
+  /** Shows further pictures beside the first one: none, one, or up to three in a grid. */
+  async hang(others: Hung[]): Promise<void> {
     const engine = getRenderingEngine(ENGINE) as RenderingEngine;
-    if (!study) {
-      const second = this.panes[1];
-      if (second) {
-        this.group.removeViewports(ENGINE, second.id);
-        second.destroy();
-        second.stage.remove();
-        this.panes.pop();
-        this.choose(this.panes[0]);
-      }
-    } else if (!this.isCompared) {
-      const template = this.page.part("pane") as unknown as HTMLTemplateElement;
-      const stage = (template.content.cloneNode(true) as DocumentFragment).querySelector<HTMLElement>("[data-viewer-stage]");
-      if (!stage) return;
-      this.page.part("panes")?.append(stage);
-      const svg = stage.querySelector<SVGSVGElement>("[data-viewer-marks]") as SVGSVGElement;
-      const heatmap = new this.plain.kit.Heatmap(stage.querySelector("[data-viewer-heatmap]") as HTMLCanvasElement);
-      // The overlay is given its pane by the pane itself.
-      const blank = { ...this.panes[0], stage, imageId: "", frame: 0, size: null } as unknown as Pane;
-      const pane = this.addPane(engine, stage, new this.plain.kit.Overlay(blank, svg, this.plain.findings), heatmap);
-      new ResizeObserver(() => engine.resize(true, true)).observe(stage);
-      this.choose(pane);
-    }
+    this.cine.stop();
+    while (this.panes.length > others.length + 1) this.closePane();
+    while (this.panes.length <= others.length) this.choose(this.openPane(engine));
     this.plain.root.classList.toggle("is-compared", this.isCompared);
-    this.page.press("side-by-side", this.isCompared);
+    this.plain.root.classList.toggle("is-grid", this.panes.length > 2);
+    this.page.press("side-by-side", this.panes.length === 2);
+    this.page.press("grid", this.panes.length > 2);
     engine.resize(true, true);
-    if (study && image) {
-      await this.panes[1].show(study.images, image);
-      this.panes[1].stage.dataset.prior = String(study.study !== this.page.config.views.study);
-      void this.keeper.load(study.study, study.images);
-      for (const each of study.images) if (!this.plain.findings.has(each.id)) this.plain.findings.set(each.id, each.marks.boxes);
-      this.useTool(this.tool);
-    }
+    await Promise.all(others.map(({ study, image }, index) => this.showIn(this.panes[index + 1], study, image)));
+    this.useTool(this.tool);
     for (const pane of this.panes) pane.fit();
   }
 
-  /** The study's other picture beside this one; the same one when there is no other. */
+  private openPane(engine: RenderingEngine): Pane {
+    const template = this.page.part("pane") as unknown as HTMLTemplateElement;
+    const stage = (template.content.cloneNode(true) as DocumentFragment).querySelector("[data-viewer-stage]") as HTMLElement;
+    this.page.part("panes")?.append(stage);
+    const svg = stage.querySelector<SVGSVGElement>("[data-viewer-marks]") as SVGSVGElement;
+    const heatmap = new this.plain.kit.Heatmap(stage.querySelector("[data-viewer-heatmap]") as HTMLCanvasElement);
+    // The overlay is given its pane by the pane itself.
+    const blank = { ...this.panes[0], stage, imageId: "", frame: 0, size: null } as unknown as Pane;
+    return this.addPane(engine, stage, new this.plain.kit.Overlay(blank, svg, this.plain.findings), heatmap);
+  }
+
+  private closePane(): void {
+    const last = this.panes.pop() as Pane;
+    this.group.removeViewports(ENGINE, last.id);
+    last.destroy();
+    last.stage.remove();
+    if (this.active === last) this.choose(this.panes[0]);
+  }
+
+  private async showIn(pane: Pane, study: StudyImages, image: StudyImage): Promise<void> {
+    const isPrior = study.study !== this.page.config.views.study;
+    pane.stage.dataset.prior = String(isPrior);
+    const note = pane.stage.querySelector<HTMLElement>(".viewer-note");
+    if (note) note.textContent = `${this.page.word("earlier")} \u00b7 ${this.page.day(study.date)}`;
+    for (const each of study.images) if (!this.plain.findings.has(each.id)) this.plain.findings.set(each.id, each.marks.boxes);
+    await pane.show(study.images, image);
+    void this.keeper.load(study.study, study.images);
+  }
+
+  /** The study's other picture beside this one; again, and it goes. */
   sideBySide(): Promise<void> {
-    const { views } = this.page.config;
-    const other = views.images.find((image) => image.id !== this.panes[0].imageId) ?? views.images[0];
-    return this.compare(this.isCompared ? null : views, other);
+    return this.hang(this.panes.length === 2 ? [] : beside(this.page.config.views, this.panes[0].imageId));
+  }
+
+  /** All views of the study, and the chosen earlier study's like one, in two rows; again, and they go. */
+  async grid(): Promise<void> {
+    if (this.panes.length > 2) return this.hang([]);
+    const others = gridOf(this.page.config.views, this.panes[0].imageId, this.prior);
+    if (others.length) await this.hang(others);
   }
 
   /** A study of the patient, chosen by its address. */
   async compareWith(url: string): Promise<void> {
-    if (!url) return this.compare(null);
+    if (!url) {
+      this.prior = null;
+      this.offerViews(null);
+      return this.hang([]);
+    }
     let study = this.studies.get(url);
     if (!study) {
       const answer = await fetch(url, { credentials: "same-origin" }).catch(() => null);
@@ -146,15 +169,34 @@ export class DiagnosticViewer {
       study = (await answer.json()) as StudyImages;
       this.studies.set(url, study);
     }
-    const like = study.images.find((image) => image.label && image.label === this.panes[0].item?.image.label);
-    if (study.images.length) await this.compare(study, like ?? study.images[0]);
+    if (!study.images.length) return;
+    this.prior = study;
+    const image = likest(study, this.panes[0].item?.image) as StudyImage;
+    this.offerViews(study, image);
+    if (this.panes.length > 2) await this.hang(gridOf(this.page.config.views, this.panes[0].imageId, study));
+    else await this.hang([{ study, image }]);
+  }
+
+  /** The earlier study's pictures, to choose from where there are several. */
+  private offerViews(study: StudyImages | null, shown?: StudyImage): void {
+    const list = this.page.part<HTMLSelectElement>("prior-view");
+    list?.parentElement?.toggleAttribute("hidden", (study?.images.length ?? 0) < 2);
+    list?.replaceChildren(...(study?.images ?? []).map((image, index) => new Option(`${index + 1} ${image.label}`.trim(), image.id, false, image === shown)));
+  }
+
+  private showPriorView(id: string): void {
+    const image = this.prior?.images.find((each) => each.id === id);
+    const pane = this.panes.find((each) => each.stage.dataset.prior === "true");
+    if (this.prior && image && pane) void this.showIn(pane, this.prior, image).then(() => pane.fit());
   }
 
   async showView(imageId: string): Promise<void> {
     const { views } = this.page.config;
     const image = views.images.find((each) => each.id === imageId);
     if (!image) return;
-    await this.active.show(views.images, image);
+    this.cine.stop();
+    if (this.active === this.panes[0]) await this.active.show(views.images, image);
+    else await this.showIn(this.active, views, image);
     this.useTool(this.tool);
   }
 
@@ -197,6 +239,19 @@ export class DiagnosticViewer {
     const id = /fs:([0-9a-f-]+)/.exec(target)?.[1] ?? "";
     const images = [...this.studies.values()].flatMap((study) => study.images);
     return scaleOf(images.find((image) => image.id === id)?.spacing ?? null, this.keeper.calibrations.get(id) ?? null);
+  }
+
+  private groundOf(target: string): Ground {
+    const [, id = "", frame = "0"] = /fs:([0-9a-f-]+)\/(\d+)/.exec(target) ?? [];
+    const image = [...this.studies.values()].flatMap((study) => study.images).find((each) => each.id === id);
+    const raster = image ? rasterOf(nameOf(image, Number(frame))) : null;
+    return { scale: this.scaleFor(target), raster, unit: image?.modality === "CT" ? "HU" : "" };
+  }
+
+  private cineTold(): void {
+    this.page.press("cine", this.cine.isRunning);
+    const speed = this.page.part<HTMLSelectElement>("speed");
+    if (speed) speed.value = String(this.cine.speed);
   }
 
   scale(pane = this.active): Scale {
@@ -295,8 +350,9 @@ export class DiagnosticViewer {
     if (pane !== this.active) return;
     const label = this.page.part("scale");
     if (label) label.textContent = zoom;
+    this.page.part("frames")?.toggleAttribute("hidden", pane.stack.length < 2);
     const slider = this.page.part<HTMLInputElement>("frame");
-    if (slider && pane.stack.length > 1) slider.value = String(pane.index);
+    if (slider && pane.stack.length > 1) Object.assign(slider, { max: String(pane.stack.length - 1), value: String(pane.index) });
     const number = this.page.part("frame-number");
     if (number && frames) number.textContent = frames;
   }
@@ -310,6 +366,7 @@ export class DiagnosticViewer {
   /** True when the key was used. */
   key(event: KeyboardEvent): boolean {
     if (this.panes.some((pane) => pane.overlay.key(event))) return true;
+    if (event.key === "Escape") this.cine.stop();
     const action = keyAction(event, this);
     if (!action) return false;
     this.act(action);
@@ -318,8 +375,12 @@ export class DiagnosticViewer {
   }
 
   input(target: HTMLInputElement | HTMLSelectElement): void {
-    if ("viewerFrame" in target.dataset) void this.active.goTo(Number(target.value));
+    if ("viewerFrame" in target.dataset) {
+      this.cine.stop();
+      void this.active.goTo(Number(target.value));
+    } else if ("viewerSpeed" in target.dataset) this.cine.speed = Number(target.value);
     else if ("viewerOpacity" in target.dataset) for (const pane of this.panes) void pane.showHeatmap(undefined, Number(target.value) / 100);
+    else if ("viewerPriorView" in target.dataset) this.showPriorView(target.value);
     else if ("viewerPrior" in target.dataset) void this.compareWith(target.value);
     else if ("viewerLink" in target.dataset) this.links[target.dataset.viewerLink as "view" | "light"] = (target as HTMLInputElement).checked;
   }

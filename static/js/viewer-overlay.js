@@ -49,21 +49,28 @@ export class Overlay {
   #edited = null; // {id, box}: the box under the hand
   #drag = null;
   #tap = null;
+  #gone = new AbortController();
 
   constructor(pane, svg, findings) {
     this.pane = pane;
     this.svg = svg;
     this.findings = findings;
     this.ground = make("rect", { class: "edit-ground", width: "100%", height: "100%" });
-    findings.addEventListener("change", () => this.draw());
-    findings.addEventListener("select", ({ detail }) => this.#centre(detail));
-    document.addEventListener("fs:edit-mode", ({ detail }) => this.edit(detail));
+    const { signal } = this.#gone;
+    findings.addEventListener("change", () => this.draw(), { signal });
+    findings.addEventListener("select", ({ detail }) => this.#centre(detail), { signal });
+    document.addEventListener("fs:edit-mode", ({ detail }) => this.edit(detail), { signal });
     // A box is chosen by a tap on its line or label. It never takes a hand that moves or zooms the picture.
     pane.stage.addEventListener("pointerdown", (event) => (this.#tap = this.#mode ? null : { x: event.clientX, y: event.clientY, at: event.timeStamp }), { capture: true });
     pane.stage.addEventListener("pointerup", (event) => this.#tapped(event), { capture: true });
     svg.addEventListener("pointerdown", (event) => this.#down(event));
     svg.addEventListener("pointermove", (event) => this.#move(event));
     for (const name of ["pointerup", "pointercancel"]) svg.addEventListener(name, (event) => this.#up(event));
+  }
+
+  /** The picture goes: nothing is heard any more. */
+  destroy() {
+    this.#gone.abort();
   }
 
   get isEditing() {
