@@ -1,6 +1,7 @@
 """The diagnostic viewer in a real browser: millimetres, what is kept, comparing, no WebGL."""
 
 import io
+import re
 from functools import partial
 
 import numpy as np
@@ -11,7 +12,7 @@ from playwright.sync_api import expect
 from accounts.tenancy import clinic_scope
 from diagnosis.models import Annotation, StudyKeyImage
 from diagnosis.storage import object_read
-from tests.e2e.viewer_world import INFO, TEXTS, VIEWER, Desk, a_study
+from tests.e2e.viewer_world import INFO, TEXTS, VIEWER, Desk, a_study, radiograph
 from tests.factories import MembershipFactory, StudyFactory
 from tests.support.browser import chromium_path
 
@@ -194,6 +195,106 @@ def test_light_view_and_marks_of_the_ai_answer_keys(desk):
     page.locator("[data-viewer-info]", has_text="3 / 4").wait_for()
 
 
+def test_areas_and_densities_are_those_of_the_pixels_and_are_kept(desk):
+    world = a_study("detector", "patient")
+    here = desk(world)
+    page = here.page
+    region = f"""(() => {{ const {{active}} = {VIEWER}.diagnostic;
+      return [active.toImage([340, 260]), active.toImage([400, 320])]; }})()"""
+    for name, unit in (("detector", "px²"), ("patient", "mm²")):
+        here.open(name)
+        (left, top), (right, bottom) = page.evaluate(region)
+        film = radiograph({"detector": 1, "patient": 2}[name]).astype(float)
+        inside = film[round(top) : round(bottom), round(left) : round(right)]
+        page.keyboard.press("R")
+        here.saved("annotations", lambda: here.drag((340, 260), (400, 320)))
+        texts = here.texts(unit)
+        side = 0.5 if unit == "mm²" else 1.0
+        expected = (right - left) * (bottom - top) * side**2
+        assert number(texts, unit) == pytest.approx(expected, rel=0.05)
+        assert number(texts, "Mean") == pytest.approx(inside.mean(), rel=0.05)
+        assert number(texts, "SD") == pytest.approx(inside.std(), rel=0.1)
+
+    here.open("patient")
+    page.keyboard.press("E")
+    here.saved("annotations", lambda: here.drag((300, 120), (330, 160)))
+    page.keyboard.press("D")
+    here.saved("annotations", lambda: page.mouse.click(*here.at(430, 160)))
+    before = here.texts("mm²")
+    page.reload()
+    here.ready()
+    here.until(TEXTS, lambda now: sorted(now) == sorted(before))
+    with clinic_scope(world.member.clinic_id):
+        kinds = sorted(Annotation.objects.values_list("kind", flat=True))
+    assert kinds == ["ellipse", "probe", "rectangle", "rectangle"]
+
+
+def number(texts: list[str], word: str) -> float:
+    (found,) = [text for text in texts if word in text]
+    pattern = rf"([\d.]+) {word}" if word.endswith("²") else rf"{word} ([\d.]+)"
+    return float(re.findall(pattern, found)[0])
+
+
+def test_frames_play_by_a_key_and_stop_when_somebody_scrolls(desk):
+    here = desk(a_study("stack", "detector"))
+    page = here.page
+    here.open("stack")
+    shown = f"{VIEWER}.diagnostic.active.index"
+    play = page.get_by_role("button", name="Play the frames")
+    page.keyboard.press("}")
+    expect(page.locator("[data-viewer-speed]")).to_have_value("15")
+    page.keyboard.press("P")
+    expect(play).to_have_attribute("aria-pressed", "true")
+    here.until(shown, lambda now: now == 3)
+    here.until(shown, lambda now: now == 1)  # round again
+    page.keyboard.press("]")
+    expect(play).to_have_attribute("aria-pressed", "false")
+    stopped = page.evaluate(shown)
+    page.evaluate(A_MOMENT)
+    assert page.evaluate(shown) == stopped
+    page.locator("[data-viewer-view]").nth(1).click()
+    expect(play).to_be_hidden()
+
+
+def test_all_views_and_a_prior_hang_in_a_grid_and_go_without_a_trace(desk):
+    prior = a_study("patient", "inverted")
+    with clinic_scope(prior.member.clinic_id):
+        later = StudyFactory(patient=prior.study.patient, clinic=prior.member.clinic)
+    world = a_study("detector", "png16", "stack", member=prior.member, study=later)
+    here = desk(world)
+    page = here.page
+    here.open("detector")
+    page.locator("[data-viewer-opens=compare]").click()
+    page.locator("[data-viewer-prior]").select_option(index=1)
+    page.locator("[data-viewer-stage][data-depth=full]").nth(1).wait_for()
+    shown = f"{VIEWER}.diagnostic.panes.map((pane) => pane.imageId)"
+    now = [str(world.images[name].pk) for name in ("detector", "png16", "stack")]
+    old = [str(prior.images[name].pk) for name in ("patient", "inverted")]
+    page.keyboard.press("V")
+    assert here.until(shown, lambda ids: len(ids) == 4) == [*now, old[0]]
+    edges = page.locator("[data-viewer-stage]").evaluate_all(
+        "(all) => all.map((each) => each.getBoundingClientRect())"
+        ".map(({x, y, width}) => [Math.round(x), Math.round(y), Math.round(width)])"
+    )
+    (left, top, _), (right, _, _), (_, below, _), _ = edges
+    assert right > left
+    assert below > top
+    assert len({width for _, _, width in edges}) == 1
+    page.get_by_label("Its image").select_option(index=1)
+    here.until(shown, lambda ids: ids == [*now, old[1]])
+    page.locator("[data-viewer-stage][data-depth=full]").nth(3).wait_for()
+    page.keyboard.press("+")
+    zooms = page.evaluate(f"{VIEWER}.diagnostic.panes.map((pane) => pane.viewport.getZoom())")
+    assert zooms == pytest.approx([zooms[0]] * 4)
+    answer = here.saved("key-images", lambda: page.keyboard.press("s"))
+    assert answer.status == 201
+    page.keyboard.press("V")
+    expect(page.locator("[data-viewer-stage]")).to_have_count(1)
+    page.keyboard.press("o")  # what is gone hears nothing of it
+    page.keyboard.press("v")
+    expect(page.locator("[data-viewer-stage]")).to_have_count(2)
+
+
 def test_a_prior_study_stands_beside_this_one_and_moves_along(desk):
     world = a_study("detector")
     with clinic_scope(world.member.clinic_id):
@@ -210,7 +311,7 @@ def test_a_prior_study_stands_beside_this_one_and_moves_along(desk):
         str(world.images["patient"].pk),
         str(prior.images["detector"].pk),
     ]
-    expect(page.get_by_text("Earlier study", exact=True).last).to_be_visible()
+    expect(page.locator(".viewer-note", has_text="Earlier study · Jan 1, 2026")).to_be_visible()
     zooms = f"{VIEWER}.diagnostic.panes.map((pane) => pane.viewport.getZoom())"
     page.keyboard.press("+")
     assert page.evaluate(zooms) == pytest.approx([1.3, 1.3])
