@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0008_smart_services'),
-        ('diagnosis', '0032_resumable_uploads'),
+        ('diagnosis', '0033_indexes_of_dicom_queries'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
