@@ -63,7 +63,14 @@ class Annotation(ClinicOwnedModel):
             choices_check(
                 "kind",
                 [
-                    "length", "angle", "cobb", "ellipse", "rectangle", "probe", "arrow", "text",
+                    "length",
+                    "angle",
+                    "cobb",
+                    "ellipse",
+                    "rectangle",
+                    "probe",
+                    "arrow",
+                    "text",
                     "calibration",
                 ],
                 "annotation_kind_known",
