@@ -9,6 +9,7 @@ pipe on which the template tells how the child ended.
 import array
 import contextlib
 import gc
+import io
 import json
 import os
 import resource
@@ -27,6 +28,10 @@ MESSAGE_BYTES: Final = 4096
 DESCRIPTORS: Final = 3
 MAX_OPEN_FILES: Final = 32
 MAX_ANSWER_BYTES: Final = 768 * 2**20
+_WARM_UP_LIMITS: Final = IngestLimits(
+    max_bytes=2**20, max_pixels=2**16, min_side=1, max_frames=1, cpu_seconds=1, wall_seconds=1,
+    memory_bytes=2**30,
+)  # fmt: skip
 GRACE_SECONDS: Final = 1.0  # the child's own alarm comes first
 
 
@@ -171,6 +176,29 @@ def _load_codecs() -> None:
     cv2.setNumThreads(1)  # a forked child has no threads
     for uid in PLUGINS:
         get_decoder(UID(uid))
+    # What libraries prepare at their first use is prepared once, and not by each child.
+    process(_small_object(), _WARM_UP_LIMITS)
+
+
+def _small_object() -> bytes:
+    """Return a DICOM object of our own, of which nothing is true."""
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
+
+    side = 64
+    made = Dataset()
+    made.file_meta = FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    made.file_meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
+    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID = UID("2.25.1")
+    made.SOPClassUID, made.Modality = DigitalXRayImageStorageForPresentation, "DX"
+    made.Rows = made.Columns = side
+    made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
+    made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 16, 12, 11, 0
+    made.PixelData = bytes(range(256)) * (side * side * 2 // 256)
+    stream = io.BytesIO()
+    made.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
 
 
 def main(control: int) -> None:
