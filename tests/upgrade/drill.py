@@ -37,6 +37,8 @@ RESULTS = (
     "finished_at FROM diagnosis_analysis WHERE status = 'succeeded'"
 )
 
+FAILED = "SELECT error_code FROM diagnosis_analysis WHERE status = 'failed'"
+
 
 def main() -> int:
     """Make old data, upgrade, look, go back."""
@@ -98,7 +100,8 @@ def drill(old: Path, folder: Path, previous: str) -> bool:
         passed &= whole and all(status == 200 for status in pages.values())
         tell(step="this release at work", seconds=since(began), answers=pages,
              old_results_unchanged=before.items() <= after.items(),
-             waiting_jobs_done=len(after) - len(before), passed=whole)  # fmt: skip
+             waiting_jobs_done=len(after) - len(before),
+             failed_jobs=[code for (code,) in query(urls, FAILED)], passed=whole)  # fmt: skip
     with services(folder / "restored", throwaway=True) as urls:
         began = time.monotonic()
         env = environment(urls, folder / "rolled-back", owner=True)
