@@ -74,6 +74,7 @@ from diagnosis.services.validation_runs import (
 )
 from diagnosis.transport.errors import PeerRefusedError, PeerUnavailableError
 from fracture_site.common.errors import DomainError, UnavailableError
+from fracture_site.common.logs import log_context
 from ml.contracts import ModelArtifactError, UnreadableImageError
 
 logger = logging.getLogger(__name__)
@@ -96,7 +97,12 @@ def run_next_analysis() -> int:
     deadline = time.monotonic() + settings.JOB_TASK_BUDGET.total_seconds()
     worked = 0
     while (claim := analysis_claim_next()) is not None:
-        if not run_analysis(claim):
+        began = time.monotonic()
+        with log_context(analysis_id=claim.job_id, clinic_id=claim.clinic_id):
+            goes_on = run_analysis(claim)
+            spent = round(1000 * (time.monotonic() - began))
+            logger.info("claim worked on", extra={"duration_ms": spent})
+        if not goes_on:
             break
         worked += 1
         if time.monotonic() >= deadline:

@@ -1,7 +1,9 @@
 """Asking for analyses, cancelling and repeating them: what people and services do with jobs."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
@@ -16,6 +18,8 @@ from diagnosis.models import Analysis, Study, StudyImage
 from diagnosis.services.study_results import study_refresh
 from diagnosis.services.violations import violated_constraint
 from fracture_site.common.errors import ConflictError
+
+logger = logging.getLogger(__name__)
 
 
 @transaction.atomic
@@ -43,8 +47,22 @@ def analysis_enqueue(*, image: StudyImage, requested_by: User | None, priority: 
             if is_open is not None:
                 return is_open
         else:
+            transaction.on_commit(partial(_tell, analysis, image), robust=True)
             transaction.on_commit(jobs.wake_workers, robust=True)
             return analysis
+
+
+def _tell(analysis: Analysis, image: StudyImage) -> None:
+    """Connect the request's id with the ids that the worker's lines have."""
+    logger.info(
+        "analysis promised",
+        extra={
+            "analysis_id": analysis.pk,
+            "image_id": image.pk,
+            "study_id": image.study_id,
+            "clinic_id": image.clinic_id,
+        },
+    )
 
 
 @transaction.atomic

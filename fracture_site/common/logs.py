@@ -2,12 +2,29 @@
 
 import json
 import logging
-from types import TracebackType
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType, TracebackType
 
 ALLOWED_EXTRA = frozenset(
     {"request_id", "analysis_id", "image_id", "study_id", "report_id", "delivery_id", "clinic_id",
      "user_id", "job", "attempt", "code", "duration_ms", "status_code", "count", "task_name"}
 )  # fmt: skip
+
+
+_NOTHING: Mapping[str, object] = MappingProxyType({})
+_context: ContextVar[Mapping[str, object]] = ContextVar("log_context", default=_NOTHING)
+
+
+@contextmanager
+def log_context(**ids: object) -> Iterator[None]:
+    """Put ids of the allow-list into every line that is logged inside the block, by whomever."""
+    token = _context.set({**_context.get(), **ids})
+    try:
+        yield
+    finally:
+        _context.reset(token)
 
 
 # These put the text of exceptions into their arguments.
@@ -29,9 +46,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "event": str(record.msg) if record.name in UNTRUSTED else record.getMessage(),
         }
-        entry.update(
-            {k: str(v) for k, v in record.__dict__.items() if k in ALLOWED_EXTRA and v is not None}
-        )
+        fields = {**_context.get(), **record.__dict__}
+        entry.update({k: str(v) for k, v in fields.items() if k in ALLOWED_EXTRA and v is not None})
         if record.exc_info and record.exc_info[0]:
             entry["exception"] = record.exc_info[0].__name__
             entry["trace"] = _places(record.exc_info[2])
