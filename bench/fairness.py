@@ -58,6 +58,9 @@ def main() -> int:
     worker = RealWorker(concurrency=2).start()
     try:
         missed = waits(options.imported, options.uploads)
+    except AssertionError:
+        sys.stderr.write(worker.log.read_text(errors="replace")[-4000:])
+        raise
     finally:
         worker.stop()
         worker.log.unlink()

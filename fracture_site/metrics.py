@@ -5,11 +5,13 @@ a process. No clinic, person or study can be told from them. Answered only to th
 ``METRICS_TOKEN``; without that setting there is no such page.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from math import log
 from typing import Final
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Aggregate, Count, ExpressionWrapper, F, Min, Q, QuerySet
 from django.db.models.fields import DurationField
 from django.http import Http404, HttpRequest, HttpResponse
@@ -21,6 +23,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from diagnosis.models import Job, JobOverview
+from diagnosis.models.studies import Verdict
 
 RECENT: Final = timedelta(minutes=15)
 _STAGES: Final = {
@@ -28,6 +31,9 @@ _STAGES: Final = {
     "work": ("finished_at", "started_at", "from the start of the last attempt to its end"),
 }
 _QUANTILES: Final = (0.5, 0.95)
+_DAY: Final = timedelta(days=1)
+_MONTH: Final = timedelta(days=28)
+_ENOUGH: Final = 100  # results; the mix of fewer says nothing
 
 
 class Percentile(Aggregate):
@@ -38,7 +44,7 @@ class Percentile(Aggregate):
 
 
 class Jobs(Collector):
-    """Reads the job table: six queries, whatever its size."""
+    """Reads the job table: seven queries, whatever its size."""
 
     def collect(self) -> Iterator[Metric]:
         """Yield what waits now, and how the jobs of the last quarter of an hour went."""
@@ -46,6 +52,7 @@ class Jobs(Collector):
         recent = JobOverview.objects.filter(finished_at__gte=timezone.now() - RECENT)
         yield _ended(recent)
         yield from _durations(recent.filter(status=Job.Status.SUCCEEDED))
+        yield from _results()
 
 
 def _waiting() -> Iterator[Metric]:
@@ -103,8 +110,50 @@ def _durations(recent: "QuerySet[JobOverview]") -> Iterator[Metric]:
             value = Percentile(length, share=share, output_field=DurationField())
             found = recent.values("kind").annotate(value=value).values_list("kind", "value")
             for kind, span in found.order_by("kind"):
-                metric.add_metric([kind, str(share)], span.total_seconds())
+                if span is not None:  # a job that ended without ever being started has none
+                    metric.add_metric([kind, str(share)], span.total_seconds())
         yield metric
+
+
+def _results() -> Iterator[Metric]:
+    """Yield what the model says in all clinics, how that changed, and how long each stage takes."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM diagnosis_result_figures(%s, %s)", [_DAY, _MONTH])
+        rows: list[tuple[str, str, float]] = cursor.fetchall()
+    verdicts = GaugeMetricFamily(
+        "fracture_site_results_of_a_day", "Results of the last 24 hours", labels=["verdict"]
+    )
+    stages = GaugeMetricFamily(
+        "fracture_site_analysis_stage_seconds",
+        "Seconds of each stage of an analysis in the last 24 hours",
+        labels=["stage", "quantile"],
+    )
+    new, before = ({label: n for f, label, n in rows if f == kind} for kind in ("new", "before"))
+    for verdict in Verdict.values:
+        verdicts.add_metric([verdict], new.get(verdict, 0))
+    for figure, label, amount in rows:
+        if figure.startswith("stage_"):
+            stages.add_metric([label, figure.removeprefix("stage_")], amount / 1000)
+    drift = GaugeMetricFamily(
+        "fracture_site_verdict_drift",
+        "Population stability index of the verdicts of the last 24 hours against the 28 days "
+        "before; 0: the same mix, above 0.25: another one. Missing below 100 results in either",
+    )
+    if min(sum(new.values()), sum(before.values())) >= _ENOUGH:
+        drift.add_metric([], _stability(new, before))
+    yield verdicts
+    yield stages
+    yield drift
+
+
+def _stability(new: Mapping[str, float], before: Mapping[str, float]) -> float:
+    """Return the population stability index; half a result stands for none."""
+    index = 0.0
+    for verdict in Verdict.values:
+        share = max(new.get(verdict, 0), 0.5) / sum(new.values())
+        was = max(before.get(verdict, 0), 0.5) / sum(before.values())
+        index += (share - was) * log(share / was)
+    return index
 
 
 def _kinds() -> list[str]:

@@ -4,6 +4,7 @@ from typing import ClassVar
 from uuid import uuid4
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -83,6 +84,8 @@ class Analysis(Job):
                 name="analysis_turn",
                 condition=Q(started_at__isnull=False),
             ),
+            # Rows end about in the order in which they came: monitoring reads the newest pages.
+            BrinIndex(fields=["finished_at"], name="analysis_finished", autosummarize=True),
             models.Index(fields=["image", "-created_at"]),
             models.Index(fields=["clinic", "created_at"], name="analysis_of_days"),
         ]
