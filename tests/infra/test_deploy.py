@@ -137,6 +137,34 @@ def test_settings_that_the_files_name_exist():
         assert f'"{name.removesuffix("_FILE")}"' in known, name
 
 
+def test_keda_scales_as_the_autoscaler_that_it_replaces():
+    (scaled,) = documents(DEPLOY / "kubernetes-keda" / "scaled-object.yaml")
+    hpa = next(
+        each
+        for each in documents(DEPLOY / "kubernetes" / "worker.yaml")
+        if each["kind"] == "HorizontalPodAutoscaler"
+    )
+    (trigger,) = scaled["spec"]["triggers"]
+    (metric,) = hpa["spec"]["metrics"]
+
+    assert scaled["spec"]["scaleTargetRef"]["name"] == hpa["spec"]["scaleTargetRef"]["name"]
+    assert scaled["spec"]["minReplicaCount"] == hpa["spec"]["minReplicas"]
+    assert scaled["spec"]["maxReplicaCount"] == hpa["spec"]["maxReplicas"]
+    assert trigger["metadata"]["threshold"] == metric["external"]["target"]["value"]
+    assert f"{metric['external']['metric']['name']}{{" in trigger["metadata"]["query"]
+    deleted = documents(DEPLOY / "kubernetes-keda" / "kustomization.yaml")[0]["patches"]
+    assert [patch["target"] for patch in deleted] == [
+        {"kind": hpa["kind"], "name": hpa["metadata"]["name"]}
+    ]
+
+
+def test_every_alert_has_its_own_part_of_a_runbook():
+    for rule in documents(DEPLOY / "monitoring" / "alerts.yaml")[0]["groups"][0]["rules"]:
+        text = (ROOT / "docs" / "runbooks" / "monitoring.md").read_text()
+        headings = [line for line in text.splitlines() if line.startswith("## ")]
+        assert any(rule["alert"] in heading for heading in headings), rule["alert"]
+
+
 @pytest.mark.django_db
 def test_alerts_and_dashboard_ask_for_metrics_that_exist(client, settings):
     settings.METRICS_TOKEN = "a-token"
@@ -144,6 +172,7 @@ def test_alerts_and_dashboard_ask_for_metrics_that_exist(client, settings):
     told = {family.name for family in text_string_to_metric_families(text)}
     asked = "".join(p.read_text() for p in (DEPLOY / "monitoring").iterdir())
     asked += (DEPLOY / "kubernetes" / "worker.yaml").read_text()
+    asked += (DEPLOY / "kubernetes-keda" / "scaled-object.yaml").read_text()
     names = set(re.findall(r"fracture_site_[a-z_]+", asked)) - {"fracture_site_token"}
 
     assert names <= told

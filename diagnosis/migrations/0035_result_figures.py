@@ -60,7 +60,7 @@ def _drop() -> str:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("diagnosis", "0033_indexes_of_dicom_queries")]
+    dependencies = [("diagnosis", "0034_annotation_regions")]
 
     operations = [
         migrations.AddIndex(
