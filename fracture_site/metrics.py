@@ -8,7 +8,7 @@ a process. No clinic, person or study can be told from them. Answered only to th
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from math import log
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import connection
@@ -117,8 +117,9 @@ def _durations(recent: "QuerySet[JobOverview]") -> Iterator[Metric]:
 
 def _results() -> Iterator[Metric]:
     """Yield what the model says in all clinics, how that changed, and how long each stage takes."""
+    spans: list[Any] = [_DAY, _MONTH]
     with connection.cursor() as cursor:
-        cursor.execute("SELECT * FROM diagnosis_result_figures(%s, %s)", [_DAY, _MONTH])
+        cursor.execute("SELECT * FROM diagnosis_result_figures(%s, %s)", spans)
         rows: list[tuple[str, str, float]] = cursor.fetchall()
     verdicts = GaugeMetricFamily(
         "fracture_site_results_of_a_day", "Results of the last 24 hours", labels=["verdict"]
