@@ -116,6 +116,24 @@ def test_another_host_fetches_the_files_and_checks_them(package, settings, tmp_p
     assert [path.name for path in folder.parent.iterdir()] == [str(row.pk)]
 
 
+def test_processes_of_a_new_host_that_fetch_at_once_end_with_one_whole_folder(
+    package, settings, tmp_path
+):
+    row = model_register(package=package())
+    settings.ML_CACHE_DIR = tmp_path / "new host"
+    barrier = Barrier(6)
+
+    def fetch(_number: int):
+        barrier.wait()
+        return model_folder(row)
+
+    with ThreadPoolExecutor(6) as pool:
+        (folder,) = set(pool.map(fetch, range(6)))
+
+    assert read_package(folder).identity.sha256 == row.sha256
+    assert [path.name for path in folder.parent.iterdir()] == [str(row.pk)]  # nothing half built
+
+
 def test_the_files_are_fetched_from_a_bucket(package, settings, s3_server):
     import boto3
 
