@@ -31,8 +31,8 @@ def together(monkeypatch, member, studies, files):
     barrier = Barrier(len(studies))
     ingest = uploads.ingest_image
 
-    def ingest_then_wait(data):
-        image = ingest(data)
+    def ingest_then_wait(data, **options):
+        image = ingest(data, **options)
         barrier.wait(timeout=30)
         return image
 
