@@ -29,8 +29,7 @@ def crowd(
 
     ``people`` are a group's name, the key of a session, and the pages that the person opens.
     """
-    port = free_port()
-    server = _start(port)
+    port, server = web_server()
     taken: dict[tuple[str, str], list[float]] = defaultdict(list)
     failed: list[str] = []
     end = time.monotonic() + seconds
@@ -76,8 +75,9 @@ def _percentiles(times: list[float]) -> dict[str, float]:
     }
 
 
-def _start(port: int) -> Any:
-    """Start what the ``Procfile`` calls web, and wait until it answers."""
+def web_server() -> tuple[int, Any]:
+    """Start what the ``Procfile`` calls web; return its port and process when it answers."""
+    port = free_port()
     env = os.environ | {
         "DATABASE_URL": database_url(),
         "DJANGO_SETTINGS_MODULE": "fracture_site.settings.test",
@@ -105,7 +105,7 @@ def _start(port: int) -> Any:
         sys.exit("the web server does not answer")
     for _ in range(20):  # each of its processes has imported everything
         answers()
-    return server
+    return port, server
 
 
 def _ask(port: int, session: str, page: Any) -> int:
