@@ -1,4 +1,4 @@
-# ruff: noqa: INP001 - a script
+# ruff: noqa: E402, INP001 - a script
 """Uploads through the API until their results are stored, beside the inference alone.
 
     python -m fracture_site.embedded run --data /dev/shm/bench-throughput --throwaway --

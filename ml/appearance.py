@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.preprocessing import GrayImage, find_content
-from ml.quality import measure
+from ml.quality import Measurements, measure
 
 _SIDE = 192
 _BANDS = (0.02, 0.04, 0.08, 0.14, 0.22, 0.33, 0.5)  # cycles for each pixel
@@ -19,12 +19,15 @@ COUNT = 41
 Plane = npt.NDArray[np.float64]
 
 
-def describe(image: GrayImage, *, has_color: bool) -> npt.NDArray[np.float32]:
+def describe(
+    image: GrayImage, *, has_color: bool, found: Measurements | None = None
+) -> npt.NDArray[np.float32]:
     """Return ``COUNT`` finite numbers that do not depend on the picture's size in pixels.
 
     Args:
         image: ``(h, w)``, ``uint8`` or ``uint16`` of full range.
         has_color: the source had real chroma.
+        found: what ``ml.quality.measure`` says of the image, where it was asked already.
     """
     content, _ = find_content(image)
     view = image[content.top : content.bottom, content.left : content.right]
@@ -33,7 +36,7 @@ def describe(image: GrayImage, *, has_color: bool) -> npt.NDArray[np.float32]:
     low, high = np.percentile(square, (0.5, 99.5))
     normal = np.clip((square - low) / max(high - low, 1.0), 0.0, 1.0)
     histogram = np.histogram(normal, bins=8, range=(0.0, 1.0))[0] / normal.size
-    found = measure(image)
+    found = found or measure(image)
     values = [
         1.0 if has_color else 0.0,
         abs(np.log(view.shape[1] / view.shape[0])),

@@ -22,7 +22,7 @@ from ml.manifest import Manifest, read_manifest
 from ml.novelty import NoveltyModel, load_novelty
 from ml.outline import outline
 from ml.preprocessing import Geometry, GrayImage, prepare
-from ml.quality import assess
+from ml.quality import SHORTEST_SIDE, Measurements, assess, measure
 from ml.runtimes.base import Runtime
 from ml.runtimes.onnx import OnnxRuntime
 from ml.stopwatch import Stopwatch
@@ -130,7 +130,8 @@ class FracturePredictor:
         has_color = decoded.was_color and decoded.format != "dicom"
         with watch.stage("quality"):
             # Without a learned gate, a photo of a film cannot be told from any other photo.
-            reasons = assess(pixels, has_color=has_color and self._gate is None)
+            found = measure(pixels) if min(pixels.shape) >= SHORTEST_SIDE else None
+            reasons = assess(pixels, has_color=has_color and self._gate is None, found=found)
         # What the pixels alone show to be no radiograph may still be a slice: then it is said.
         can_tell = self._gate is not None and self._gate.reasoning is not None
         is_stranger = can_tell and _STRANGER in reasons
@@ -144,6 +145,7 @@ class FracturePredictor:
                 has_color=has_color,
                 is_stranger=is_stranger,
                 photographed=photographed,
+                found=found,
             )
         if opinion.reason:
             others = (reason for reason in reasons if reason != _STRANGER)
@@ -160,12 +162,13 @@ class FracturePredictor:
         has_color: bool,
         is_stranger: bool,
         photographed: bool,
+        found: Measurements | None,
     ) -> Opinion:
         """Return what the learned gate and the distance from the training pictures say."""
         is_stranger = is_stranger or examination.novelty > self._manifest.novelty_limit
         if self._gate is None:
             return Opinion(_STRANGER if is_stranger else "", is_photo=False)
-        appearance = describe(pixels, has_color=has_color)
+        appearance = describe(pixels, has_color=has_color, found=found)
         return self._gate.judge(
             examination.features,
             appearance,

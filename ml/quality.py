@@ -24,14 +24,10 @@ REASONS = (
     "no_model_for_modality",  # CT, MR ... by what the file says: set by the predictor
 )
 
-_MIN_SIDE = 128
-_ANALYSIS_SIDE = 512
-
-
 # Limits, each with what 3,443 real limb radiographs measure (lowest or highest 0.1 %) and why. They
 # leave room for other machines: inverted, noisy (8 of 255 grey values), softer and closer copies
 # of real films must pass too.
-_MIN_SIDE = 128  # real: 181 and up; below, a 25-pixel fracture is a few pixels at best
+SHORTEST_SIDE = 128  # real: 181 and up; below, a 25-pixel fracture is a few pixels at best
 _MIN_CONTRAST = 0.08  # real: 0.42; an empty exposure or page
 _MIN_BRIGHT_LEVEL = 0.14  # real: 0.42; even bone is nearly black
 _MAX_DARK_LEVEL = 0.82  # real: 0.28, inverted up to 0.8; nearly everything is white
@@ -68,16 +64,19 @@ class Measurements:
     jump_share: float
 
 
-def assess(image: GrayImage, *, has_color: bool = False) -> tuple[str, ...]:
+def assess(
+    image: GrayImage, *, has_color: bool = False, found: Measurements | None = None
+) -> tuple[str, ...]:
     """Return why a frame cannot be assessed, empty when it can.
 
     Args:
         image: ``(h, w)``, ``uint8`` or ``uint16`` using the full range of its type.
         has_color: the source had real chroma, which no radiograph has.
+        found: what ``measure`` says of the image, where it was asked already.
     """
-    if min(image.shape) < _MIN_SIDE:
+    if min(image.shape) < SHORTEST_SIDE:
         return ("too_small",)
-    found = measure(image)
+    found = found or measure(image)
     if found.contrast < _MIN_CONTRAST:
         if found.bright_level < _MIN_BRIGHT_LEVEL and found.bright_level > 0.0:
             return ("too_dark",)

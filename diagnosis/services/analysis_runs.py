@@ -5,7 +5,8 @@ takes; no transaction is open while the model computes.
 """
 
 import logging
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -23,7 +24,7 @@ from diagnosis.services.integrity import served_bytes
 from diagnosis.services.model_files import model_folder, model_usable
 from diagnosis.services.model_routing import identity_of, model_route
 from diagnosis.services.shadow_runs import shadow_promise
-from diagnosis.services.study_results import study_refresh
+from diagnosis.services.study_results import study_begun, study_refresh
 from diagnosis.storage import object_delete, object_put
 
 __all__ = [
@@ -96,7 +97,8 @@ def analysis_compute(*, claim: Claim) -> ModelResult | None:
         route = model_route(image)
     if route is None:
         raise NoActiveModelError
-    _show(claim)
+    with _may_be_late(), clinic_scope(claim.clinic_id):
+        study_begun(study_id=image.study_id)
     data = served_bytes(image)
     if route.refusal:
         return ModelResult(route.version, refusal(identity_of(route.version), route.refusal))
@@ -236,14 +238,16 @@ def _finding(claim: Claim, finding: FindingOutcome) -> Finding:
 
 
 def _show(claim: Claim) -> None:
-    """Bring the study up to date after a move that must not fail with it.
+    """Bring the study up to date after a move that must not fail with it."""
+    with _may_be_late(), clinic_scope(claim.clinic_id):
+        _note(claim.job_id)
 
-    The study's row may be locked by somebody for long; then its status is late until the
-    analysis ends.
-    """
+
+@contextmanager
+def _may_be_late() -> Iterator[None]:
+    """Go on while somebody locks the study's row; its status is late until the analysis ends."""
     try:
-        with clinic_scope(claim.clinic_id):
-            _note(claim.job_id)
+        yield
     except OperationalError as error:
         logger.warning("a study's status is late", extra={"code": type(error).__name__})
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Prefetch
+from django.utils import timezone
 
 from diagnosis.models import Analysis, Finding, ReportVersion, Study, StudyImage
 from diagnosis.services.alerts import alert_consider
@@ -52,6 +53,18 @@ def study_refresh(*, study_id: UUID) -> Study:
         claims_drop(study)
     alert_consider(study)
     return study
+
+
+def study_begun(*, study_id: UUID) -> None:
+    """Show that an image is being analysed.
+
+    Of a study without any result yet that is all there is to change, so one statement does it.
+    """
+    waiting = Study.objects.filter(
+        pk=study_id, status=Study.Status.QUEUED, result__isnull=True, new_image_after_report=False
+    )
+    if not waiting.update(status=Study.Status.RUNNING, updated_at=timezone.now()):
+        study_refresh(study_id=study_id)
 
 
 def _study_input(study: Study) -> StudyInput:
