@@ -18,6 +18,9 @@ BACKUPS ?=
 PREVIOUS ?= 2d610be
 DATASET ?= ../shared/data/fracatlas
 STRANGERS ?=
+QUICK ?=
+BENCH ?=
+STUDIES ?= 1000000
 SOURCES := accounts diagnosis fracture_site ml tests manage.py
 
 .PHONY: help
@@ -119,6 +122,18 @@ frontend/node_modules/.package-lock.json: frontend/package-lock.json
 .PHONY: security
 security: .venv/installed-dev ## What scanners find in the source, checks of a deployment, list of parts (JSON lines)
 	@$(BIN)/python bench/security.py
+
+.PHONY: bench
+bench: .venv/installed-dev ## Measure speed and memory beside peers (QUICK=1: a subset; BENCH="predict dicom": parts)
+	@QUICK="$(QUICK)" DATASET="$(DATASET)" $(BIN)/python bench/run.py $(BENCH) && $(BIN)/python bench/report.py
+
+.PHONY: bench-size
+bench-size: .venv/installed-dev ## Fill a site with STUDIES=1000000 and ask for its pages (about 10 minutes, 6 GB in var/)
+	@STUDIES="$(STUDIES)" $(BIN)/python bench/run.py size-small size-large
+
+.PHONY: bench-report
+bench-report: .venv/installed-dev ## Write docs/benchmarks.md from the figures in var/bench
+	@$(BIN)/python bench/report.py
 
 .PHONY: bench-audit
 bench-audit: .venv/installed-dev ## How many audit events a second several processes can write (JSON lines)

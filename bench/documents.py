@@ -8,7 +8,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -25,7 +24,7 @@ from diagnosis.interop.dicom_sr import structured_report
 from diagnosis.models import Order
 from tests.diagnosis.documents import samples
 from tests.interop.dicom_results import result
-from tests.interop.fhir_rows import Rows
+from tests.interop.fhir_rows import AT, Rows
 from tests.interop.test_fhir_r4 import everything
 
 SECONDS = 2.0 if QUICK else 10.0
@@ -54,8 +53,8 @@ def fhir() -> int:
     """Write one of everything; returns how many resources."""
     made = Rows()
     order = Order(
-        clinic_id=made.clinic_id, patient=made.patient, number="1", procedure="Wrist",
-        updated_at=datetime.now(UTC),
+        clinic_id=made.clinic_id, study=made.study, source="hl7:RIS|HOSPITAL", placer_number="1",
+        procedure_text="Wrist", told_at=AT, updated_at=AT,
     )  # fmt: skip
     return sum(bool(each.model_dump_json()) for each in everything(made, order, "No fracture."))
 

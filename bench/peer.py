@@ -1,4 +1,4 @@
-# ruff: noqa: E402, INP001, S101 - a script
+# ruff: noqa: E402, INP001 - a script
 """What common fracture apps do, in a process of its own (needs ``requirements-train.txt``).
 
 Keras' ResNet50 at 224, ``model.predict`` and a gradient Grad-CAM, random weights: only speed means

@@ -1,4 +1,4 @@
-# ruff: noqa: E402, INP001, S101 - a script
+# ruff: noqa: INP001, S101 - a script
 """One encoded radiograph to probability, boxes and heatmap: ours beside what common apps do.
 
     .venv/bin/python bench/predict.py

@@ -71,7 +71,7 @@ def memory() -> None:
     """Print what web server and worker occupy after some work."""
     member = MembershipFactory(roles=["technician", "doctor"])
     worker = RealWorker(concurrency=1).start()
-    port, server = web_server()
+    _port, server = web_server()
     try:
         patient = PatientFactory(clinic=member.clinic)
         pictures = radiographs(6)

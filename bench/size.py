@@ -1,4 +1,4 @@
-# ruff: noqa: INP001 - a script that sets Django up before it imports models
+# ruff: noqa: E402, INP001 - a script that sets Django up before it imports models
 """How long pages and API take on the database that is given; JSON lines.
 
     python -m fracture_site.embedded run --data /dev/shm/size --throwaway --
@@ -12,6 +12,7 @@ the web server of the ``Procfile``, each of them with a pause between two pages.
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import time
@@ -22,6 +23,12 @@ from pathlib import Path
 from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fracture_site.settings.test")
+
+import django
+
+django.setup()
+
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
