@@ -10,8 +10,7 @@ IMAGES ?= $(wildcard ../shared/data/fracatlas/images)
 TLS ?=
 DATA ?= var/demo
 TEST_DATA ?= var/test
-CHAOS_UPLOADS ?= 200
-CHAOS_KILLS ?= 5
+CHAOS ?=
 CLINIC_A ?= 2000
 CLINIC_B ?= 20
 BACKUPS ?=
@@ -47,8 +46,16 @@ test: .venv/installed-dev ## Run all tests with coverage
 		$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),--cov --cov-report=term:skip-covered)
 
 .PHONY: chaos
-chaos: .venv/installed-dev ## Kill workers and empty the broker for minutes (CHAOS_UPLOADS, CHAOS_KILLS)
-	@CHAOS_UPLOADS="$(CHAOS_UPLOADS)" CHAOS_KILLS="$(CHAOS_KILLS)" $(MAKE) test ARGS="tests/chaos -v"
+chaos: .venv/installed-dev ## Break everything during 500 uploads (CHAOS="--seeds 20 --broker rabbitmq"; JSON lines)
+	@$(BIN)/python -m tests.chaos.storm $(CHAOS)
+
+.PHONY: chaos-control
+chaos-control: .venv/installed-dev ## The same without the sweeper: it must lose uploads (JSON line)
+	@$(BIN)/python -m tests.chaos.storm --uploads 60 --kills 6 --no-sweeper $(CHAOS)
+
+.PHONY: faults
+faults: .venv/installed-dev ## Let each single call to database, store and Redis fail once
+	@FAULTS=all $(MAKE) test ARGS="tests/chaos/test_every_call.py -v"
 
 .PHONY: ohif
 ohif: .venv/installed-dev ## Open a study in OHIF itself, fetched from the npm registry (needs npm)

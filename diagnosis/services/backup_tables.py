@@ -19,6 +19,8 @@ from django.db import connections, transaction
 from django.db.backends.utils import CursorWrapper
 from psycopg2 import sql
 
+from fracture_site.common.database import without_limit
+
 MIGRATIONS: Final = "django_migrations"
 # A copy must not bring them back to life.
 SESSIONS: Final = ("django_session", "usersessions_usersession")
@@ -72,7 +74,8 @@ def snapshot() -> Iterator[CursorWrapper]:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         cursor.execute("SET LOCAL statement_timeout = 0")
         cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-        yield cursor
+        with without_limit(cursor):
+            yield cursor
 
 
 def tables(cursor: CursorWrapper) -> dict[str, bool]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import dj_database_url
 import django_stubs_ext
 
+from fracture_site.common.database import line_that_gives_up
 from fracture_site.settings.celery import *
 from fracture_site.settings.env import env_bool, env_int, env_list, env_secret, env_str
 from fracture_site.settings.interop import *
@@ -123,6 +124,10 @@ if not DB_PGBOUNCER:
     DATABASES["default"]["OPTIONS"]["options"] = " ".join(
         f"-c {name}={value}" for name, value in DATABASE_LIMITS_MS.items()
     )
+# A server that keeps its connections open and says nothing: the client gives up by itself.
+DATABASES["default"]["OPTIONS"]["connection_factory"] = line_that_gives_up(
+    after_s=_STATEMENT_TIMEOUT_MS / 1000 + 5 if _STATEMENT_TIMEOUT_MS else None
+)
 DATABASES["owner"]["TEST"] = {"MIRROR": "default"}
 DATABASE_ROUTERS: list[str] = []
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

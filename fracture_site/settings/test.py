@@ -18,5 +18,7 @@ from fracture_site.settings.base import *
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+if STORAGE_BACKEND == "local":  # no test switches the power off
+    STORAGES["clinical"]["OPTIONS"]["durable"] = False
 WHITENOISE_AUTOREFRESH = True  # tests have no collected static files to list
 DELIVERY_PRIVATE_NETWORKS = ["127.0.0.0/8"]  # peers of the tests run on this machine

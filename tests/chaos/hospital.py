@@ -3,19 +3,25 @@
 import itertools
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from random import Random
 from threading import Event, local
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import numpy as np
+from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connection
+from django.db import OperationalError, close_old_connections, connection
 from django.test import Client
+from kombu import Connection
+from redis import Redis
 
 from accounts.models import Role
 from accounts.tenancy import clinic_scope
 from diagnosis.models import Analysis, JobOverview, Study, StudyImage
 from ml.data.synthetic import synthetic_radiograph, to_jpeg
-from tests.factories import ApiTokenFactory, StudyFactory
+from tests.chaos import ledger
+from tests.chaos.senders import Post, Senders
+from tests.factories import ApiTokenFactory, PatientFactory, StudyFactory
 
 IMAGES_A_STUDY = 5
 
@@ -99,3 +105,56 @@ def images(clinics) -> set[UUID]:
         with clinic_scope(clinic.pk):
             found |= set(StudyImage.objects.values_list("pk", flat=True))
     return found
+
+
+class Ward:
+    """Studies of two clinics of its own, and what is posted to them over HTTP."""
+
+    def __init__(self, uploads: int, duplicates: float, chance: Random) -> None:
+        tokens = [
+            ApiTokenFactory(
+                membership__roles=[Role.TECHNICIAN],
+                membership__user__email=f"{uuid4()}@clinic.example",
+            )
+            for _ in range(2)
+        ]
+        self.clinics = [token.membership.clinic for token in tokens]
+        files, posts = pictures(uploads), []
+        for first in range(0, uploads, IMAGES_A_STUDY):
+            token = tokens[first // IMAGES_A_STUDY % 2]
+            patient = PatientFactory(clinic=token.membership.clinic, record_number=str(uuid4()))
+            study = StudyFactory(patient=patient)
+            numbers = range(first, min(first + IMAGES_A_STUDY, uploads))
+            posts += [Post(n, study.pk, token.secret, files[n]) for n in numbers]
+        connection.close()
+        self.posts = []
+        for post in posts:
+            self.posts.append(post)
+            if chance.random() < duplicates:
+                # At once, or when the first one is done: both must be answered with one image.
+                place = len(self.posts) - chance.randrange(min(10, len(self.posts)))
+                self.posts.insert(place, post)
+
+    def senders(self, address: str) -> Senders:
+        return Senders(address)
+
+    def states(self) -> Counter[str]:
+        """Return how many analyses are in which state; the database may have been away."""
+        close_old_connections()
+        try:
+            return ledger.states(self.clinics)
+        except OperationalError:
+            return Counter()
+
+    def ledger(self) -> ledger.Ledger:
+        close_old_connections()
+        return ledger.read_ledger(self.clinics)
+
+
+def empty_the_broker() -> None:
+    """Delete every message, and everything else that Redis holds."""
+    with Redis.from_url(settings.REDIS_URL) as client:
+        client.flushall()
+    if not settings.CELERY_BROKER_URL.startswith("redis"):
+        with Connection(settings.CELERY_BROKER_URL) as broker:
+            broker.default_channel.queue_purge("celery")

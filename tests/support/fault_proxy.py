@@ -17,7 +17,8 @@ class FaultProxy:
 
     ``cut``: connections end and new ones are refused. ``freeze``: connections stay open and
     nothing passes, as with a machine that lost its power. ``slow``: each piece waits.
-    ``corrupt``: bytes from the server arrive changed. ``heal``: as at the beginning.
+    ``corrupt``: bytes from the server arrive changed. ``break_off``: the next answer ends after a
+    few bytes, and its connection with it. ``heal``: as at the beginning.
     """
 
     def __init__(self, *, listen: Path | None = None, target: Path | tuple[str, int]) -> None:
@@ -27,6 +28,7 @@ class FaultProxy:
         self._open: set[asyncio.StreamWriter] = set()
         self._passing = asyncio.Event()
         self._delay_s, self._corrupt = 0.0, False
+        self._break_off: int | None = None
         self._server: asyncio.Server | None = None
         self.port = 0
 
@@ -53,8 +55,11 @@ class FaultProxy:
     def corrupt(self) -> None:
         self._corrupt = True
 
+    def break_off(self, *, after_bytes: int) -> None:
+        self._break_off = after_bytes
+
     def heal(self) -> None:
-        self._delay_s, self._corrupt = 0.0, False
+        self._delay_s, self._corrupt, self._break_off = 0.0, False, None
         self._do(self._begin())
 
     def _do(self, what) -> None:
@@ -110,5 +115,10 @@ class FaultProxy:
                 await asyncio.sleep(self._delay_s)
                 if spoil and self._corrupt:
                     data = bytes(byte ^ 0xFF for byte in data)
+                if spoil and self._break_off is not None:
+                    writer.write(data[: self._break_off])
+                    self._break_off = None
+                    await writer.drain()
+                    return
                 writer.write(data)
                 await writer.drain()

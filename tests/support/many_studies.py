@@ -13,6 +13,7 @@ from django.db.models import Model
 from accounts.models import Clinic, User
 from accounts.tenancy import clinic_scope
 from diagnosis.models import ModelVersion, StudyImage
+from fracture_site.common.database import without_limit
 from tests.factories import (
     AnalysisFactory,
     ModelVersionFactory,
@@ -58,7 +59,7 @@ def many_studies(*, clinic: Clinic, user: User, count: int, gap_minutes: float =
     image = StudyImageFactory(study=study, view_position="PA", laterality="L")
     values = {"clinic": clinic.pk, "user": user.pk, "count": count, "gap": gap_minutes}
     own = f"diagnosis_study s WHERE s.clinic_id = %(clinic)s AND s.id <> '{study.pk}'"
-    with clinic_scope(clinic.pk), connection.cursor() as cursor:
+    with clinic_scope(clinic.pk), connection.cursor() as cursor, without_limit(cursor):
         cursor.execute("SET LOCAL statement_timeout = '600s'")
 
         def copy(template: Model, source: str, **columns: str) -> None:
@@ -133,7 +134,7 @@ def many_analyses(*, clinic: Clinic, version: ModelVersion | None = None) -> Non
     failed = AnalysisFactory(image=image, failed=True)
     source = f"diagnosis_studyimage i WHERE i.clinic_id = '{clinic.pk}' AND i.id <> '{image.pk}'"
     own = {"id": "gen_random_uuid()", "image_id": "i.id", "created_at": _ARRIVED}
-    with clinic_scope(clinic.pk), connection.cursor() as cursor:
+    with clinic_scope(clinic.pk), connection.cursor() as cursor, without_limit(cursor):
         cursor.execute("SET LOCAL statement_timeout = '600s'")
         ended = f"{_ARRIVED} + interval '2 seconds'"
         said = {

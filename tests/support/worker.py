@@ -25,6 +25,7 @@ class RealWorker:
         self._concurrency = concurrency
         self._env = env or {}
         self._process: subprocess.Popen[bytes] | None = None
+        self._begin = 0
 
     @property
     def pid(self) -> int:
@@ -39,6 +40,29 @@ class RealWorker:
 
     def start(self, *, timeout_s: float = 60) -> Self:
         """Start and wait until it takes messages."""
+        self.launch()
+        if (
+            not processes.wait_until(
+                lambda: self.is_ready or not self.is_alive, timeout_s=timeout_s, interval_s=0.1
+            )
+            or not self.is_alive
+        ):
+            self.stop()
+            printed = self._printed(self._begin)
+            raise AssertionError(f"The worker did not start:\n{printed[-3000:]}")
+        return self
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it takes messages."""
+        return READY in self._printed(self._begin)
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def launch(self) -> None:
+        """Start without waiting; from the main thread: it ends with the thread that did it."""
         env = os.environ | {
             "DATABASE_URL": database_url(),
             "DJANGO_SETTINGS_MODULE": "fracture_site.settings.test",
@@ -50,19 +74,9 @@ class RealWorker:
             f"--concurrency={self._concurrency}", "--loglevel=INFO", "--without-gossip",
             "--without-mingle",
         ]  # fmt: skip
-        begin = self.log.stat().st_size
+        self._begin = self.log.stat().st_size
         with self.log.open("ab") as output:
             self._process = processes.spawn_tied(command, cwd=ROOT, output=output, env=env)
-        process = self._process
-        started = processes.wait_until(
-            lambda: READY in self._printed(begin) or process.poll() is not None,
-            timeout_s=timeout_s,
-            interval_s=0.1,
-        )
-        if not started or process.poll() is not None:
-            self.stop()
-            raise AssertionError(f"The worker did not start:\n{self._printed(begin)[-3000:]}")
-        return self
 
     def kill(self) -> None:
         """End all its processes by SIGKILL, as the kernel does when out of memory."""
