@@ -65,6 +65,7 @@ CANNOT_UNDERSTAND: Final = 0xC000
 STORE_STATUS: Final = {
     "storage": OUT_OF_RESOURCES,
     "ingest_busy": OUT_OF_RESOURCES,
+    "queue_full": OUT_OF_RESOURCES,
     "ingest_unavailable": OUT_OF_RESOURCES,
     "study_full": OUT_OF_RESOURCES,
     "too_large": OUT_OF_RESOURCES,

@@ -78,7 +78,7 @@ def image_receive(
             if known is not None and dicom.sop_instance_uid:
                 _taken_up(actor, study)
                 return UploadOutcome(image=known, created=False)
-        return image_upload(actor=actor, study=study, data=data, ingested=ingested)
+        return image_upload(actor=actor, study=study, data=data, ingested=ingested, by_machine=True)
 
 
 def query_note(*, actor: User, device: Device, count: int) -> None:

@@ -19,6 +19,7 @@ from diagnosis.interop.dicom_identity import known_uid
 from diagnosis.interop.dicom_times import acquired_at, dicom_date, dicom_time
 from diagnosis.models import Study, StudyImage
 from diagnosis.services.analyses import analysis_enqueue
+from diagnosis.services.intake import require_room
 from diagnosis.services.prior_taking_up import prior_take_up
 from diagnosis.services.studies import next_position, note_other_study, study_locked
 from diagnosis.services.study_results import study_refresh
@@ -55,13 +56,15 @@ def image_upload(
     ingested: IngestedImage | None = None,
     analyse: bool = True,
     film: FilmTask | None = None,
+    by_machine: bool = False,
 ) -> UploadOutcome:
     """Add an image to a study and queue its analysis; ``ingested`` is what was read of it before.
 
     With ``film`` the bytes are a photograph of a film: it stays as the original, and the
     straightened film is what is shown, analysed and marked as of lower trust.
 
-    Objects are stored before the row commits, so a row never points to nothing.
+    Objects are stored before the row commits, so a row never points to nothing. ``by_machine``
+    is who can wait and send again: refused while too much waits here.
     A reported study takes images too; its report is then marked. Without ``analyse`` the image
     is kept to be looked at only; with it a study that was fetched for comparison is taken up.
 
@@ -70,7 +73,8 @@ def image_upload(
         TooLargeError: ``too_large``.
         ConflictError: ``study_full``; ``image_in_other_study`` (``extra`` names ``image`` and
             ``study``); ``sop_instance_conflict``: other bytes under a DICOM identity in use.
-        UnavailableError: ``storage``, ``ingest_busy`` or ``ingest_unavailable``; nothing was kept.
+        UnavailableError: ``storage``, ``ingest_busy``, ``ingest_unavailable`` or ``queue_full``;
+            nothing was kept.
     """
     require(user=actor, action=Action.IMAGE_UPLOAD, clinic_id=study.clinic_id)
     if len(data) > settings.INGEST_MAX_BYTES:
@@ -79,6 +83,8 @@ def image_upload(
     known = _existing(study, sha256)
     if known:
         return known
+    if by_machine and analyse:
+        require_room(study)
     ingested = ingested or ingest_image(data, film=film)
     with _objects(data, ingested) as stored:
         return _image_create(actor, study, ingested, stored, analyse=analyse)

@@ -23,6 +23,9 @@ JOB_LEASE = timedelta(seconds=env_int("JOB_LEASE_S", default=20, minimum=2))
 JOB_LEASE_RENEWAL = JOB_LEASE / 4
 JOB_RETRY_DELAY = timedelta(seconds=env_int("JOB_RETRY_DELAY_S", default=5, minimum=0))
 JOB_TRANSIENT_PATIENCE = timedelta(minutes=env_int("JOB_TRANSIENT_PATIENCE_MIN", default=15))
+# While the oldest analysis waits longer than this, programs and devices are told to send later;
+# what is urgent and what people upload on a page is always taken. 0: nothing is refused.
+INTAKE_MAX_QUEUE_AGE = timedelta(seconds=env_int("INTAKE_MAX_QUEUE_AGE_S", default=600))
 JOB_TASK_BUDGET = timedelta(seconds=5)  # then the task ends and wakes the next one
 JOB_SWEEP_INTERVAL = timedelta(seconds=env_int("JOB_SWEEP_INTERVAL_S", default=5, minimum=1))
 

@@ -25,6 +25,8 @@ MAX_PARTS: Final = 200
 _BOUNDARY: Final = re.compile(r'boundary="?([^";,]{1,70})"?', re.IGNORECASE)
 _DICOM: Final = re.compile(rb"content-type:\s*application/dicom(?![\w+.-])")
 _HEAD_BYTES: Final = 4096
+# The file is not to blame, and sending it again helps.
+_LATER: Final = frozenset({"storage", "ingest_busy", "ingest_unavailable", "queue_full"})
 
 
 class StoreViewSet(DicomWebViewSet):
@@ -33,7 +35,8 @@ class StoreViewSet(DicomWebViewSet):
     max_body_bytes = settings.INGEST_MAX_BYTES + 2**20
 
     def store(self, request: Request, study: str = "") -> HttpResponse:
-        """Store every part; 200 all, 202 some, 409 none."""
+        """Store every part; 200 all, 202 some, 409 none, 503 none for now."""
+        codes: set[str] = set()
         stored: list[Dataset] = []
         failed: list[Dataset] = []
         study_found = ""
@@ -48,6 +51,7 @@ class StoreViewSet(DicomWebViewSet):
                 )
             except DomainError as error:
                 failed.append(_failure(said, error.code))
+                codes.add(error.code)
             else:
                 image = outcome.image
                 study_found = study_uid(image.study)
@@ -58,7 +62,8 @@ class StoreViewSet(DicomWebViewSet):
             answer.ReferencedSOPSequence = stored
         if failed:
             answer.FailedSOPSequence = failed
-        status = 200 if not failed else 202 if stored else 409
+        later = not stored and codes <= _LATER
+        status = 200 if not failed else 202 if stored else 503 if later else 409
         return json_answer(to_json(answer), status)
 
     def _success(self, image: StudyImage, uid: str) -> Dataset:

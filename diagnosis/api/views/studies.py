@@ -51,6 +51,7 @@ _OTHER_STUDY = Refusal(
     "Another study of the clinic has these bytes; `image` and `study` name them.",
 )
 _EMPTY = Refusal(409, "study_empty", "The study has no images.")
+_QUEUE_FULL = Refusal(503, "queue_full", "Too much waits already; send it after `Retry-After`.")
 _REFUSED = Refusal(
     422, "not_an_image", "The file cannot be used; the code says why, the detail what helps."
 )
@@ -144,6 +145,7 @@ class StudyViewSet(ClaimActions, mixins.ListModelMixin, ClinicViewSet[Study]):
             "idempotency_key_reused",
             "too_large",
             _REFUSED,
+            _QUEUE_FULL,
             "storage",
         ),
     )
@@ -165,7 +167,9 @@ class StudyViewSet(ClaimActions, mixins.ListModelMixin, ClinicViewSet[Study]):
             capture=body.validated_data.get("capture", ""),
             corners=body.validated_data.get("corners", ""),
         )
-        outcome = image_upload(actor=self.actor, study=study, data=file.read(), film=film)
+        outcome = image_upload(
+            actor=self.actor, study=study, data=file.read(), film=film, by_machine=True
+        )
         image = study_images(user=self.actor, study=study).get(pk=outcome.image.pk)
         data = ImageSerializer(image, context=self.get_serializer_context()).data
         address = reverse("api:image-detail", args=[image.pk], request=request)
