@@ -152,7 +152,7 @@ def many_queued(*, clinic: Clinic, count: int) -> None:
     """Give a clinic so many images of one study that wait for their analysis."""
     image = StudyImageFactory(study__patient=PatientFactory(clinic=clinic))
     analysis = AnalysisFactory(image=image)
-    with clinic_scope(clinic.pk), connection.cursor() as cursor:
+    with clinic_scope(clinic.pk), connection.cursor() as cursor, without_limit(cursor):
         cursor.execute("SET LOCAL statement_timeout = '600s'")
         values = {"clinic": clinic.pk, "count": count - 1}
         cursor.execute(
@@ -177,7 +177,7 @@ def many_imported(*, image: StudyImage, count: int) -> list[UUID]:
     values = {"image": image.pk, "count": count}
     study = "md5('study' || %(image)s::text || n)::uuid"
     copy = "md5('image' || %(image)s::text || n)::uuid"
-    with clinic_scope(image.clinic_id), connection.cursor() as cursor:
+    with clinic_scope(image.clinic_id), connection.cursor() as cursor, without_limit(cursor):
         cursor.execute("SET LOCAL statement_timeout = '600s'")
         own = {"id": study, "status": "'queued'", "result": "'{}'", "verdict": "''"}
         own |= {"probability": "NULL", "accession_number": "''"}
@@ -194,7 +194,7 @@ def many_imported(*, image: StudyImage, count: int) -> list[UUID]:
 
 def many_events(*, clinic: Clinic, user: User) -> None:
     """Record of each study that it was opened; the events still wait for their seals."""
-    with clinic_scope(clinic.pk), connection.cursor() as cursor:
+    with clinic_scope(clinic.pk), connection.cursor() as cursor, without_limit(cursor):
         cursor.execute("SET LOCAL statement_timeout = '600s'")
         cursor.execute(
             """INSERT INTO accounts_auditevent (at, actor_id, clinic_id, action, outcome,
