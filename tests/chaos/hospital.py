@@ -1,13 +1,14 @@
 """Two clinics that upload through the API, and how to count what became of it."""
 
+import hashlib
 import itertools
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from threading import Event, local
 from uuid import UUID, uuid4
 
-import numpy as np
 from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import OperationalError, close_old_connections, connection
@@ -20,19 +21,17 @@ from accounts.tenancy import clinic_scope
 from diagnosis.models import Analysis, JobOverview, Study, StudyImage
 from ml.data.synthetic import synthetic_radiograph, to_jpeg
 from tests.chaos import ledger
-from tests.chaos.senders import Post, Senders
-from tests.factories import ApiTokenFactory, PatientFactory, StudyFactory
+from tests.chaos.senders import Post, Senders, numbered
+from tests.factories import ApiTokenFactory, MembershipFactory, PatientFactory, StudyFactory
 
 IMAGES_A_STUDY = 5
+DRAWN = 3
 
 
 def pictures(count: int) -> list[bytes]:
-    """Return different files; only a few are drawn, the others differ in brightness."""
-    drawn = [synthetic_radiograph(seed, size=(240, 300)).pixels for seed in range(3)]
-    return [
-        to_jpeg(np.clip(drawn[n % 3].astype(np.int16) + n // 3, 0, 255).astype(np.uint8))
-        for n in range(count)
-    ]
+    """Return different files of a few pictures: each carries its number in a comment."""
+    drawn = [to_jpeg(synthetic_radiograph(seed, size=(240, 300)).pixels) for seed in range(DRAWN)]
+    return [numbered(drawn[n % DRAWN], n) for n in range(count)]
 
 
 class Hospital:
@@ -110,7 +109,9 @@ def images(clinics) -> set[UUID]:
 class Ward:
     """Studies of two clinics of its own, and what is posted to them over HTTP."""
 
-    def __init__(self, uploads: int, duplicates: float, chance: Random) -> None:
+    def __init__(
+        self, uploads: int, duplicates: float, chance: Random, *, a_study: int = IMAGES_A_STUDY
+    ) -> None:
         tokens = [
             ApiTokenFactory(
                 membership__roles=[Role.TECHNICIAN],
@@ -119,13 +120,13 @@ class Ward:
             for _ in range(2)
         ]
         self.clinics = [token.membership.clinic for token in tokens]
-        files, posts = pictures(uploads), []
-        for first in range(0, uploads, IMAGES_A_STUDY):
-            token = tokens[first // IMAGES_A_STUDY % 2]
+        drawn, posts = pictures(DRAWN), []
+        for first in range(0, uploads, a_study):
+            token = tokens[first // a_study % 2]
             patient = PatientFactory(clinic=token.membership.clinic, record_number=str(uuid4()))
             study = StudyFactory(patient=patient)
-            numbers = range(first, min(first + IMAGES_A_STUDY, uploads))
-            posts += [Post(n, study.pk, token.secret, files[n]) for n in numbers]
+            numbers = range(first, min(first + a_study, uploads))
+            posts += [Post(n, study.pk, token.secret, drawn[n % DRAWN]) for n in numbers]
         connection.close()
         self.posts = []
         for post in posts:
@@ -145,6 +146,36 @@ class Ward:
             return ledger.states(self.clinics)
         except OperationalError:
             return Counter()
+
+    def cookie(self) -> str:
+        """Sign a doctor of the first clinic in and return the header of their browser."""
+        doctor = MembershipFactory(
+            doctor=True, clinic=self.clinics[0], user__email=f"{uuid4()}@clinic.example"
+        )
+        browser = Client()
+        browser.force_login(doctor.user)
+        connection.close()
+        name = settings.SESSION_COOKIE_NAME
+        return f"{name}={browser.cookies[name].value}"
+
+    def wait_for_all(self, *, timeout_s: float) -> None:
+        """Wait until no analysis is open any more."""
+        until = time.monotonic() + timeout_s
+        while time.monotonic() < until:
+            found = self.states()
+            if not found["queued"] and not found["running"]:
+                return
+            time.sleep(0.5)
+
+    def job_of(self, study: UUID, data: bytes) -> tuple[int, str]:
+        """Return attempts and error of the analysis of a file."""
+        for clinic in self.clinics:
+            with clinic_scope(clinic.pk):
+                sha256 = hashlib.sha256(data).hexdigest()
+                row = Analysis.objects.filter(image__study=study, image__sha256=sha256).first()
+                if row is not None:
+                    return row.attempts, row.error_code
+        raise AssertionError("there is no such file")
 
     def ledger(self) -> ledger.Ledger:
         close_old_connections()

@@ -37,6 +37,7 @@ WORKERS = 2
 DONE_WITHIN_S = 60
 STALLED_S = 75  # longer than a lease and a start
 OUTAGE_S = 8.0
+BUSY_WITHIN_S = 15
 
 
 def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -124,7 +125,16 @@ class Storm:
             self.begun = number + 1
             time.sleep(self.chance.uniform(0.2, 1.0))
             note(f"{number + 1}/{len(self.faults)} {fault}")
-            getattr(self, "_" + fault.replace(" ", "_"))(self._victim())
+            victim = self._victim()
+            if "kill" in fault:
+                self._until_busy()
+            getattr(self, "_" + fault.replace(" ", "_"))(victim)
+
+    def _until_busy(self) -> None:
+        """Kill in the middle of work; the death of an idle worker is told by the last blow."""
+        until = time.monotonic() + BUSY_WITHIN_S
+        while not self.ward.states()["running"] and time.monotonic() < until:
+            time.sleep(0.005)
 
     def _last_blow(self, sender: Thread) -> None:
         """The worst for a queue: messages go to workers that will never read them."""

@@ -20,10 +20,17 @@ READY = "ready."
 class RealWorker:
     """Starts in its own session; ``kill`` is the hard way, ``stop`` the clean one."""
 
-    def __init__(self, *, concurrency: int = 1, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        concurrency: int = 1,
+        env: dict[str, str] | None = None,
+        app: str = "fracture_site",
+    ) -> None:
         self.log = Path(tempfile.mkstemp(prefix="fracture-worker-", suffix=".log")[1])
         self._concurrency = concurrency
         self._env = env or {}
+        self._app = app
         self._process: subprocess.Popen[bytes] | None = None
         self._begin = 0
 
@@ -70,7 +77,7 @@ class RealWorker:
         }
         env.pop("DATABASE_OWNER_URL", None)
         command = [
-            sys.executable, "-m", "celery", "-A", "fracture_site", "worker", "--pool=prefork",
+            sys.executable, "-m", "celery", "-A", self._app, "worker", "--pool=prefork",
             f"--concurrency={self._concurrency}", "--loglevel=INFO", "--without-gossip",
             "--without-mingle",
         ]  # fmt: skip
