@@ -47,13 +47,12 @@ def analysis_enqueue(*, image: StudyImage, requested_by: User | None, priority: 
             if is_open is not None:
                 return is_open
         else:
-            transaction.on_commit(partial(_tell, analysis, image), robust=True)
-            transaction.on_commit(jobs.wake_workers, robust=True)
+            transaction.on_commit(partial(_announce, analysis, image), robust=True)
             return analysis
 
 
-def _tell(analysis: Analysis, image: StudyImage) -> None:
-    """Connect the request's id with the ids that the worker's lines have."""
+def _announce(analysis: Analysis, image: StudyImage) -> None:
+    """Wake a worker; connect the request's id with the ids that the worker's lines will have."""
     logger.info(
         "analysis promised",
         extra={
@@ -63,6 +62,7 @@ def _tell(analysis: Analysis, image: StudyImage) -> None:
             "clinic_id": image.clinic_id,
         },
     )
+    jobs.wake_workers()
 
 
 @transaction.atomic
