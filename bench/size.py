@@ -155,7 +155,8 @@ def whole_tables(page: Page, client: Client, member: Membership) -> list[str]:
     """Return the big tables that a query of the page would read from end to end."""
     with CaptureQueriesContext(connection) as captured:
         page.ask(client)
-    selects = {query["sql"] for query in captured.captured_queries if "SELECT" in query["sql"][:7]}
+    asked = {query["sql"].strip() for query in captured.captured_queries}
+    selects = {sql for sql in asked if sql.startswith("SELECT")}
     found: set[str] = set()
     with clinic_scope(member.clinic_id), connection.cursor() as cursor:
         cursor.execute("SELECT relname FROM pg_class WHERE reltuples > %s", [BIG_TABLE])

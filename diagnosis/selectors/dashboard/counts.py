@@ -27,7 +27,7 @@ from django.db.models import (
 from django.db.models.functions import Cast, Coalesce, Extract, Floor, Now, Trunc
 
 from accounts.models import User
-from diagnosis.models import Analysis, Delivery, ReportVersion, Study
+from diagnosis.models import Analysis, Delivery, ReportVersion, Study, StudyImage
 from diagnosis.models.studies import WAITING_FOR_READER, own_work
 from diagnosis.selectors.dashboard.period import Period
 from diagnosis.selectors.first_reads import reads_first
@@ -82,7 +82,7 @@ class ReferenceCell:
 def first_day(*, user: User, period: Period) -> date:
     """Return the day of the clinic's first study, or the period's first without any."""
     # The first row of an index; a minimum over the clinic would read all of it.
-    own = Study.objects.for_user(user).filter(own_work()).order_by("created_at")
+    own = _own_studies(user).order_by("created_at")
     earliest = own.values_list("created_at", flat=True).first()
     return earliest.astimezone(period.zone).date() if earliest else period.first
 
@@ -143,8 +143,8 @@ def ai_waits(*, user: User, period: Period) -> dict[int | None, Wait]:
 
 def waiting_now(*, user: User) -> dict[int | None, Wait]:
     """Return how long the studies that nobody has reported wait already, whatever the period."""
-    waiting = Study.objects.for_user(user).filter(
-        own_work(), Q(status__in=WAITING_FOR_READER) | Q(new_image_after_report=True)
+    waiting = _own_studies(user).filter(
+        Q(status__in=WAITING_FOR_READER) | Q(new_image_after_report=True)
     )
     return _waits(waiting, Now() - F("created_at"), "priority")
 
@@ -177,12 +177,25 @@ def failures(*, user: User, period: Period) -> dict[tuple[str, str], int]:
 
 
 def _studies(user: User, period: Period) -> QuerySet[Study]:
-    return _of_period(Study.objects.for_user(user).filter(own_work()), period, "created_at")
+    return _of_period(_own_studies(user), period, "created_at")
+
+
+def _own_studies(user: User) -> QuerySet[Study]:
+    return Study.objects.for_user(user).exclude(pk__in=_fetched(user))
+
+
+def _fetched(user: User) -> QuerySet[Any]:
+    """Return the ids of what is not ``own_work``.
+
+    There are few of these. Left out by id, the rest is counted from an index alone; asked of each
+    row, it takes every row of the table, and of two more for an analysis.
+    """
+    return Study.objects.for_user(user).exclude(own_work()).values("pk")
 
 
 def _answers(user: User) -> QuerySet[Analysis]:
     done = Analysis.objects.for_user(user).filter(status=Analysis.Status.SUCCEEDED)
-    return done.filter(own_work("image__study"))
+    return done.exclude(image__in=StudyImage.objects.filter(study__in=_fetched(user)).values("pk"))
 
 
 def _of_period(rows: QuerySet[Any], period: Period, field: str) -> QuerySet[Any]:
