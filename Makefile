@@ -107,6 +107,10 @@ messages: .venv/installed-dev ## Bring locale/ up to date with the texts of the 
 lighthouse: .venv/installed-dev ## Measure a running demo (DATA, PORT) with Lighthouse as a phone (needs Node 20)
 	@$(BIN)/python bench/lighthouse.py --data "$(DATA)" --port "$(PORT)"
 
+.PHONY: screenshots
+screenshots: .venv/installed-dev ## Take a picture of every screen, of a demo with drawn radiographs (PORT)
+	@$(BIN)/python bench/screenshots.py --port "$(PORT)"
+
 .PHONY: axe
 axe: .venv/installed-dev ## Look at every page with axe-core: both directions, screens and themes
 	@AXE=all $(MAKE) test ARGS="tests/web/test_accessibility.py -v"

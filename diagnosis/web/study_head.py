@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from diagnosis.models import Study
+from diagnosis.models.regions import region_label
 from diagnosis.selectors import study_get
 from diagnosis.selectors.alerts import alert_of_study
 from diagnosis.selectors.pages import report_versions
@@ -25,6 +26,7 @@ from diagnosis.services.claims import (
     claim_take_over,
 )
 from diagnosis.web.doors import MemberRequest, member_required
+from diagnosis.web.finding_words import word
 from diagnosis.web.worklist import list_view
 from diagnosis.web.worklist_words import rank_words, warning_sentences
 from fracture_site.common.errors import ConflictError
@@ -70,7 +72,14 @@ def study_claim(request: MemberRequest, pk: UUID) -> HttpResponseBase:
 def similar_cases_page(request: MemberRequest, pk: UUID) -> HttpResponseBase:
     """Confirmed cases of the clinic that are like this study."""
     study = study_get(user=request.user, pk=pk)
-    cases = similar_cases(user=request.user, study=study)
+    cases = [
+        {
+            "case": case,
+            "region": region_label(case.region),
+            "severity": word("severity", case.severity),
+        }
+        for case in similar_cases(user=request.user, study=study)
+    ]
     context = {"section": "worklist", "study": study, "cases": cases}
     return render(request, "diagnosis/similar_cases.html", context)
 

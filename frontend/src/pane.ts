@@ -115,6 +115,7 @@ export class Pane extends EventTarget implements OverlayPane {
   /** Replaces the rendition by full depth under the same view and, until the reader changed it, the same look. */
   private async deepen(): Promise<void> {
     const item = this.item;
+    if (this.isFull) this.stage.dataset.depth = "full"; // loaded before, for another pane
     if (!item || this.isFull) return;
     const mine = this.aside;
     const name = this.name;

@@ -151,5 +151,7 @@ def test_similar_cases_are_signed_and_confirmed_and_the_nearest_first(doctor, si
             severity="severe",
         )
         assert [found.pk for found in similar_cases(user=doctor.user, study=study)] == [near, far]
-    page = signed_in.get(reverse("diagnosis:similar-cases", args=[study.pk]))
-    assert str(near) in page.content.decode()
+    page = signed_in.get(reverse("diagnosis:similar-cases", args=[study.pk])).content.decode()
+    assert str(near) in page
+    assert "Severe" in page  # words, no codes
+    assert "severe</span>" not in page
