@@ -11,6 +11,7 @@ TLS ?=
 DATA ?= var/demo
 TEST_DATA ?= var/test
 CHAOS ?=
+SECONDS ?= 600
 CLINIC_A ?= 2000
 CLINIC_B ?= 20
 BACKUPS ?=
@@ -52,6 +53,22 @@ chaos: .venv/installed-dev ## Break everything during 500 uploads (CHAOS="--seed
 .PHONY: chaos-control
 chaos-control: .venv/installed-dev ## The same without the sweeper: it must lose uploads (JSON line)
 	@$(BIN)/python -m tests.chaos.storm --uploads 60 --kills 6 --no-sweeper $(CHAOS)
+
+.PHONY: chaos-scenarios
+chaos-scenarios: .venv/installed-dev ## A poisonous file, wrong clocks (needs faketime), a broker that repeats itself
+	@$(BIN)/python -m tests.chaos.scenarios $(CHAOS)
+
+.PHONY: overload
+overload: .venv/installed-dev ## Three times what the site can do, for SECONDS (600; JSON lines)
+	@$(BIN)/python -m tests.chaos.overload --seconds "$(SECONDS)" $(CHAOS)
+
+.PHONY: deploy-drill
+deploy-drill: .venv/installed-dev ## Migrate and replace every process, then the secret key, under load (JSON lines)
+	@$(BIN)/python -m tests.chaos.drill $(CHAOS)
+
+.PHONY: sign-races
+sign-races: .venv/installed-dev ## Fifty signatures of one report at once, 200 times (JSON lines)
+	@$(BIN)/python -m tests.chaos.signing $(CHAOS)
 
 .PHONY: faults
 faults: .venv/installed-dev ## Let each single call to database, store and Redis fail once

@@ -103,6 +103,7 @@ def demo_environment(
         "WEB_HOST": options.bind_address,
         "PORT": str(options.port),
         "WEB_CONCURRENCY": "2",
+        "WEB_GRACE_S": "5",  # Ctrl-C is not to be waited for
         "HL7_HOST": "127.0.0.1",
         "HL7_PORT": str(options.hl7_port),
         "DIMSE_HOST": "127.0.0.1",

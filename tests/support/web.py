@@ -32,6 +32,7 @@ class RealWeb:
         self.port = free_port()
         self.log = Path(tempfile.mkstemp(prefix="fracture-web-", suffix=".log")[1])
         self._workers, self._threads, self._env = workers, threads, env or {}
+        self._config = Path(tempfile.mkstemp(prefix="fracture-web-", suffix=".conf.py")[1])
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -51,12 +52,14 @@ class RealWeb:
             "DJANGO_SETTINGS_MODULE": "fracture_site.settings.test",
             **self._env,
         }
+        self._write_config()
         env.pop("DATABASE_OWNER_URL", None)
         command = [
             sys.executable, "-m", "gunicorn", "fracture_site.wsgi:application",
+            "--config", str(self._config),
             "--bind", f"127.0.0.1:{self.port}", "--worker-class", "gthread",
             "--workers", str(self._workers), "--threads", str(self._threads), "--timeout", "120",
-            "--graceful-timeout", "30", "--no-control-socket", "--log-level", "warning",
+            "--graceful-timeout", "45", "--no-control-socket", "--log-level", "warning",
         ]  # fmt: skip
         with self.log.open("ab") as output:
             self._process = processes.spawn_tied(command, cwd=ROOT, output=output, env=env)
@@ -81,10 +84,25 @@ class RealWeb:
         finally:
             line.close()
 
-    def reload(self) -> None:
-        """Replace all its processes by new ones, as a deployment does."""
+    def reload(self, *, timeout_s: float = 120, **env: str) -> None:
+        """Replace all its processes by new ones, as a deployment does; with other variables."""
         assert self._process is not None
+        self._env |= env
+        self._write_config()
+        before = self._children()
         self._process.send_signal(signal.SIGHUP)
+
+        def replaced() -> bool:
+            return not before & self._children() and len(self._children()) >= self._workers
+
+        assert processes.wait_until(replaced, timeout_s=timeout_s, interval_s=0.1), self.log
+
+    def _children(self) -> set[int]:
+        return {child.pid for child in psutil.Process(self.pid).children()}
+
+    def _write_config(self) -> None:
+        """Name the variables in a file that the master reads again when it is told to reload."""
+        self._config.write_text(f"raw_env = {[f'{k}={v}' for k, v in self._env.items()]!r}\n")
 
     def resident_mib(self) -> float:
         """Return the memory that its processes hold, without what they share."""

@@ -103,10 +103,14 @@ class RealWorker:
         for process in [psutil.Process(self.pid), *processes.descendants(self.pid)]:
             process.resume()
 
-    def stop(self) -> None:
-        """End it and all its children."""
+    def change(self, env: dict[str, str]) -> None:
+        """Start with other variables the next time."""
+        self._env = self._env | env
+
+    def stop(self, *, grace_s: float = 20) -> None:
+        """End it and all its children, after the task that they work on."""
         if self._process is not None:
-            processes.stop(self._process, grace_s=20)
+            processes.stop(self._process, grace_s=grace_s)
 
     def _printed(self, begin: int) -> str:
         return self.log.read_bytes()[begin:].decode(errors="replace")

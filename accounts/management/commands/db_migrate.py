@@ -1,15 +1,20 @@
 """Prepare the database roles and migrate, as the owner of the tables."""
 
-from typing import Any
+import time
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
-from django.db.utils import ProgrammingError
-from psycopg2 import sql
+from django.db.utils import OperationalError, ProgrammingError
+from psycopg2 import errorcodes, sql
 
 from accounts.row_security import LOOKUP_ROLE
+
+LOCK_TIMEOUT: Final = "5s"
+LOCK_PAUSE_S: Final = 2.0
+LOCK_ATTEMPTS: Final = 10
 
 
 class Command(BaseCommand):
@@ -33,7 +38,31 @@ class Command(BaseCommand):
                 f"The owner role could not create roles or grant rights ({error}). Give it "
                 "CREATEROLE, or run the statements of deploy/roles.sql once as a superuser."
             ) from error
-        call_command("migrate", database="owner", verbosity=options["verbosity"], interactive=False)
+        self._migrate(options["verbosity"])
+
+    def _migrate(self, verbosity: int) -> None:
+        """Migrate a site that is in use: wait for no lock for long, but try again.
+
+        A change of a table that waits behind one long statement makes everybody wait behind it.
+        Each migration is a transaction, so what is left is done by the next attempt.
+        """
+        for left in reversed(range(LOCK_ATTEMPTS)):
+            try:
+                with connections["owner"].cursor() as cursor:
+                    cursor.execute("SELECT set_config('lock_timeout', %s, false)", [LOCK_TIMEOUT])
+                call_command("migrate", database="owner", verbosity=verbosity, interactive=False)
+            except OperationalError as error:
+                if getattr(error.__cause__, "pgcode", None) != errorcodes.LOCK_NOT_AVAILABLE:
+                    raise
+                if not left:
+                    raise CommandError(
+                        "A table was in use the whole time. What was migrated stays; run this "
+                        "again when long reports or backups are done."
+                    ) from error
+                self.stderr.write("A table is in use; trying again.")
+                time.sleep(LOCK_PAUSE_S)
+            else:
+                return
 
     def _prepare_roles(self, application: str, password: str) -> None:
         """Create the roles and the default rights for tables still to come."""
