@@ -192,7 +192,7 @@ def test_a_bucket_that_takes_no_objects_is_not_ready(client, model, settings, s3
 def test_the_store_is_written_at_most_every_ten_seconds(client, model, folder, monkeypatch):
     written = []
     monkeypatch.setattr(
-        "django.core.files.storage.FileSystemStorage._save",
+        "fracture_site.common.storage.PrivateFileStorage._save",
         lambda _self, name, _content: written.append(name) or name,
     )
     clock = [1000.0]
