@@ -147,9 +147,17 @@ viewer-check: ## Test the viewer's source and compare its build with the committ
 frontend/node_modules/.package-lock.json: frontend/package-lock.json
 	@cd frontend && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json
 
+.PHONY: tenancy
+tenancy: .venv/installed-dev ## Everybody asks for everything; each filter taken out in turn (JSON lines)
+	@$(BIN)/python -m fracture_site.embedded run --data var/tenancy --throwaway -- \
+		$(BIN)/python -m pytest -p tests.conftest -q -s -n0 bench/tenancy.py
+
 .PHONY: security
-security: .venv/installed-dev ## What scanners find in the source, checks of a deployment, list of parts (JSON lines)
+security: .venv/installed-dev .venv-semgrep/bin/semgrep ## What scanners find in the source, checks of a deployment, list of parts (JSON lines)
 	@$(BIN)/python bench/security.py
+
+.venv-semgrep/bin/semgrep:
+	@"$(PYTHON)" -m venv .venv-semgrep && .venv-semgrep/bin/pip install -q --disable-pip-version-check semgrep==1.182.0
 
 .PHONY: bench
 bench: .venv/installed-dev ## Measure speed and memory beside peers (QUICK=1: a subset; BENCH="predict dicom": parts)

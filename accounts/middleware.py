@@ -35,7 +35,7 @@ from accounts.audit import (
 from accounts.models import ApiToken, Membership, User
 from accounts.policy import ActionDeniedError
 from accounts.reauthentication import attempts_unavailable
-from accounts.selectors import membership_current, token_find
+from accounts.selectors import has_second_factor, membership_current, token_find
 from accounts.services import SESSION_KEY, token_touch
 from accounts.tenancy import clinic_scope
 from fracture_site.common.answers import FHIR_PREFIX, error_response, is_api
@@ -43,6 +43,7 @@ from fracture_site.common.errors import DomainError
 
 logger = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
+SECOND_FACTOR_PAGE = "mfa_index"
 SIGNED_IN_KEY = "signed_in_at"
 SEEN_KEY = "seen_at"
 TOKEN_PATHS = ("/api/", "/fhir/")
@@ -93,6 +94,8 @@ def _sign_in_as_a_page(request: HttpRequest, response: HttpResponseBase) -> Http
     """Lead a page whose part was asked for after the session ended to sign-in as a whole."""
     htmx = getattr(request, "htmx", None)
     target = urlsplit(response.headers.get("Location", "")).path
+    if htmx and response.status_code == 302 and target == resolve_url(SECOND_FACTOR_PAGE):
+        return HttpResponseClientRedirect(target)
     if not htmx or response.status_code != 302 or target != resolve_url(settings.LOGIN_URL):
         return response
     return HttpResponseClientRedirect(
@@ -205,6 +208,11 @@ class ClinicScopeMiddleware:
         if request.path in UNSCOPED_PATHS:
             return self.get_response(request)
         membership = _membership(request)
+        request.second_factor_missing = _lacks_second_factor(  # type: ignore[attr-defined]
+            request, membership
+        )
+        if request.second_factor_missing:  # type: ignore[attr-defined]
+            membership = None
         request.membership = membership  # type: ignore[attr-defined]
         clinic_id = membership.clinic_id if membership else None
         with clinic_scope(clinic_id), timezone.override(_zone(request, membership)):
@@ -240,6 +248,17 @@ class ClinicScopeMiddleware:
             detail = str(exception.detail or exception.code)
             return error_response(request, exception.http_status, exception.code, detail)
         return None
+
+
+def _lacks_second_factor(request: HttpRequest, membership: Membership | None) -> bool:
+    """Return whether the clinic asks for a second factor and the signed-in person has none.
+
+    A program's token is no password: it was made by somebody who was inside.
+    """
+    if membership is None or getattr(request, "api_token_given", False):
+        return False
+    required = membership.clinic.second_factor_required
+    return required and not has_second_factor(user=membership.user)
 
 
 def _zone(request: HttpRequest, membership: Membership | None) -> ZoneInfo | None:

@@ -52,6 +52,11 @@ class Clinic(UUIDModel):
         ],
         default="never",
     )
+    second_factor_required = models.BooleanField(
+        _("everybody needs a second factor"),
+        default=False,
+        help_text=_("Whoever has none reaches only the page that sets one up."),
+    )
     is_active = models.BooleanField(_("active"), default=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

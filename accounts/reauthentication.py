@@ -23,6 +23,17 @@ class ReauthenticationError(DomainError):
     http_status = 403
 
 
+class SecondFactorMissingError(DomainError):
+    """The clinic asks everybody for a second factor, and this person has none (HTTP 403)."""
+
+    http_status = 403
+
+
+def second_factor_words() -> Any:
+    """Return what somebody reads who has no second factor where the clinic wants one."""
+    return _("Your clinic asks for a second factor. Set one up here; then everything opens.")
+
+
 class TooManyAttemptsError(DomainError):
     """All ways to confirm share one limit of wrong attempts (HTTP 429)."""
 

@@ -5,6 +5,7 @@ from datetime import date, datetime, time, timedelta
 from uuid import UUID
 
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -61,6 +62,12 @@ def token_list(*, membership: Membership, whole_clinic: bool = False) -> QuerySe
 def clinic_name_is_taken(*, name: str) -> bool:
     """Return whether some clinic has the name; only site administrators may know."""
     return Clinic.objects.filter(name__iexact=name.strip()).exists()
+
+
+def has_second_factor(*, user: User) -> bool:
+    """Return whether sign-in asks the person for more than a password; spare codes are none."""
+    kinds = [Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]
+    return bool(Authenticator.objects.filter(user=user, type__in=kinds).exists())
 
 
 def membership_list(*, user: User) -> QuerySet[Membership]:

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
+from accounts import oidc
 from accounts.web.smart import configuration
 from diagnosis.api.fhir.views import CapabilityView
 from fracture_site import pwa
@@ -25,6 +26,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("manifest.webmanifest", pwa.manifest, name="manifest"),
     path("service-worker.js", pwa.service_worker, name="service-worker"),
     path("offline/", pwa.offline, name="offline"),
+    # Before allauth's, which check less.
+    path("accounts/oidc/<str:provider_id>/login/", oidc.login, name="oidc-login"),
+    path("accounts/oidc/<str:provider_id>/login/callback/", oidc.callback, name="oidc-callback"),
     path("accounts/", include("allauth.urls")),
     path("admin/logout/", logout),
     path("admin/password_change/", RedirectView.as_view(pattern_name="account_change_password")),

@@ -7,6 +7,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.support.browser import HOW_TO_GET_IT, chromium_path, launched
+from tests.support.patient_marks import (  # noqa: F401 - fixtures that are always on
+    _eyes_everywhere,
+    no_patient_where_none_belongs,
+)
 from tests.support.rabbitmq import HOW_TO_GET_IT as HOW_TO_GET_RABBITMQ
 from tests.support.rabbitmq import is_installed, running
 

@@ -7,6 +7,7 @@ from rest_framework.request import Request
 
 from accounts.audit import audit_denial, audit_no_clinic
 from accounts.models import ApiToken, User
+from accounts.reauthentication import SecondFactorMissingError, second_factor_words
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # loads its default permissions: this module
@@ -24,6 +25,9 @@ class ClinicMember(BasePermission):
         """Return whether the request may reach the view at all."""
         if not isinstance(request.user, User) or not request.user.is_active:
             return False
+        if getattr(request._request, "second_factor_missing", False):
+            audit_no_clinic(request=request._request)
+            raise SecondFactorMissingError("second_factor_required", second_factor_words())
         if getattr(request._request, "membership", None) is None:
             audit_no_clinic(request=request._request)
             return False

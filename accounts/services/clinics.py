@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.audit import audit_record
 from accounts.models import Clinic, Membership, Role, User
 from accounts.policy import Action, require
-from accounts.selectors import clinic_name_is_taken, membership_list
+from accounts.selectors import clinic_name_is_taken, has_second_factor, membership_list
 from accounts.services.invitations import invitation_send
 from accounts.tenancy import clinic_scope
 from fracture_site.common.errors import ConflictError, DomainError
@@ -56,6 +56,7 @@ def clinic_update(
     language: str | None = None,
     read_first: bool | None = None,
     second_reader: str | None = None,
+    second_factor_required: bool | None = None,
 ) -> Clinic:
     """Change settings of a clinic; ``None`` leaves a setting as it is.
 
@@ -64,7 +65,8 @@ def clinic_update(
 
     Raises:
         ActionDeniedError: ``actor`` does not manage this clinic's settings.
-        DomainError: ``time_zone_unknown``, ``language_unknown``.
+        DomainError: ``time_zone_unknown``, ``language_unknown``, ``second_factor_missing``:
+            who asks everybody for a second factor needs one first.
     """
     require(user=actor, action=Action.CLINIC_SETTINGS, clinic_id=clinic.pk)
     wanted: dict[str, Any] = {
@@ -74,6 +76,7 @@ def clinic_update(
         "language": language,
         "read_first": read_first,
         "second_reader": second_reader,
+        "second_factor_required": second_factor_required,
     }
     clinic = Clinic.objects.select_for_update().get(pk=clinic.pk)
     changed = [f for f, v in wanted.items() if v is not None and v != getattr(clinic, f)]
@@ -81,6 +84,10 @@ def clinic_update(
         raise DomainError("time_zone_unknown", fields={"time_zone": _("Unknown time zone.")})
     if "language" in changed and language not in dict(settings.LANGUAGES):
         raise DomainError("language_unknown", fields={"language": _("Unknown language.")})
+    wants_factor = "second_factor_required" in changed and second_factor_required
+    if wants_factor and not has_second_factor(user=actor):
+        missing = _("Set up a second factor of your own first: otherwise you are out at once.")
+        raise DomainError("second_factor_missing", fields={"second_factor_required": missing})
     for field in changed:
         setattr(clinic, field, wanted[field])
     if changed:

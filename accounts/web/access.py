@@ -5,14 +5,15 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
 from allauth.core.exceptions import ReauthenticationRequired
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 
 from accounts.audit import audit_no_clinic
 from accounts.models import Membership, User
 from accounts.policy import Action, require
-from accounts.reauthentication import session_is_fresh
+from accounts.reauthentication import second_factor_words, session_is_fresh
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -33,6 +34,8 @@ def member_required(
         @login_required
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             membership = getattr(request, "membership", None)
+            if lacks_second_factor(request):
+                return second_factor_page(request)
             if membership is None:
                 audit_no_clinic(request=request)
                 return render(request, "accounts/no_clinic.html", status=403)
@@ -45,6 +48,18 @@ def member_required(
         return checked
 
     return decorate
+
+
+def lacks_second_factor(request: HttpRequest) -> bool:
+    """Return whether the clinic asks for a second factor that this person does not have."""
+    return bool(getattr(request, "second_factor_missing", False))
+
+
+def second_factor_page(request: HttpRequest) -> HttpResponseBase:
+    """Lead to where it is set up, and say why."""
+    audit_no_clinic(request=request)
+    messages.warning(request, second_factor_words())
+    return redirect("mfa_index")
 
 
 def actor_of(request: HttpRequest) -> User:

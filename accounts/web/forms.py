@@ -118,6 +118,14 @@ class ClinicForm(forms.Form):
     second_reader = forms.ChoiceField(
         label=_("Second reader"), choices=Clinic._meta.get_field("second_reader").choices or []
     )
+    second_factor_required = forms.BooleanField(
+        label=_("Everybody needs a second factor"),
+        required=False,
+        help_text=_(
+            "A one-time code or a passkey. Members without one reach only the page that sets it "
+            "up. API tokens of programs go on working."
+        ),
+    )
 
 
 class UseForm(forms.ModelForm):  # type: ignore[type-arg]

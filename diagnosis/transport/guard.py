@@ -7,10 +7,15 @@ mind between check and use.
 
 import ipaddress
 import socket
+from typing import Final
 
 from django.conf import settings
 
 from diagnosis.transport.errors import PeerRefusedError, PeerUnavailableError
+
+_LOCAL_NAT64: Final = ipaddress.ip_network("64:ff9b:1::/48")  # RFC 8215: a network of one's own
+# IPv4-compatible addresses and NAT64 (RFC 6052): the last 32 bits are an IPv4 address.
+_IPV4_INSIDE: Final = (ipaddress.ip_network("::/96"), ipaddress.ip_network("64:ff9b::/96"))
 
 
 def allowed_address(host: str, port: int) -> str:
@@ -34,10 +39,20 @@ def allowed_address(host: str, port: int) -> str:
 
 def is_allowed(address: str) -> bool:
     """Return whether the site may connect to an IP address."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
-        ip = ip.ipv4_mapped
+    ip = _meant(ipaddress.ip_address(address.partition("%")[0]))
     networks = (ipaddress.ip_network(network) for network in settings.DELIVERY_PRIVATE_NETWORKS)
     if any(ip in network for network in networks):
         return True
-    return ip.is_global and not ip.is_multicast
+    return ip.is_global and not ip.is_multicast and ip not in _LOCAL_NAT64
+
+
+def _meant(
+    ip: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return the IPv4 address that an IPv6 one leads to: a gateway would go on to it."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip
+    inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo or (None, None))[1]
+    if inner is None and any(ip in network for network in _IPV4_INSIDE):
+        inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return inner or ip

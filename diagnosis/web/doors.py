@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 
 from accounts.audit import audit_no_clinic
 from accounts.models import Membership, User
+from accounts.web.access import lacks_second_factor, second_factor_page
 from fracture_site.common.errors import DomainError
 
 P = ParamSpec("P")
@@ -33,6 +34,8 @@ def member_required(view: MemberView[P]) -> View[P]:
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if lacks_second_factor(request):
+            return second_factor_page(request)
         if getattr(request, "membership", None) is None:
             if getattr(request.user, "is_staff", False) and request.path == "/":
                 return redirect("admin:index")
