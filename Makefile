@@ -12,6 +12,7 @@ DATA ?= var/demo
 TEST_DATA ?= var/test
 CHAOS ?=
 SECONDS ?= 600
+EXAMPLES ?= 200
 CLINIC_A ?= 2000
 CLINIC_B ?= 20
 BACKUPS ?=
@@ -147,10 +148,18 @@ viewer-check: ## Test the viewer's source and compare its build with the committ
 frontend/node_modules/.package-lock.json: frontend/package-lock.json
 	@cd frontend && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json
 
+.PHONY: schemathesis
+schemathesis: .venv/installed-dev .venv-schemathesis/bin/schemathesis ## Ask the API in four roles all that its description allows (EXAMPLES; JSON lines)
+	@EXAMPLES="$(EXAMPLES)" $(BIN)/python -m fracture_site.embedded run --data var/schemathesis --throwaway -- \
+		$(BIN)/python -m pytest -q -s -n0 tests/security/long_contract.py
+
+.venv-schemathesis/bin/schemathesis:
+	@"$(PYTHON)" -m venv .venv-schemathesis && .venv-schemathesis/bin/pip install -q --disable-pip-version-check schemathesis==4.32.5
+
 .PHONY: tenancy
 tenancy: .venv/installed-dev ## Everybody asks for everything; each filter taken out in turn (JSON lines)
 	@$(BIN)/python -m fracture_site.embedded run --data var/tenancy --throwaway -- \
-		$(BIN)/python -m pytest -p tests.conftest -q -s -n0 bench/tenancy.py
+		$(BIN)/python -m pytest -q -s -n0 tests/security/long_tenancy.py
 
 .PHONY: security
 security: .venv/installed-dev .venv-semgrep/bin/semgrep ## What scanners find in the source, checks of a deployment, list of parts (JSON lines)

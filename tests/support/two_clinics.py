@@ -59,7 +59,7 @@ MACHINE = re.compile(
     r"|severity|modality|position|laterality|_part|_id|_title|level)$"
     r"|^(kind|verdict|side|token|prefix|scope|action|event|subject|state|character_set|sex|basis"
     r"|first|second|fracture_type|displacement|host|url|code|message_type|way|result|answer|final"
-    r"|decision|bone|reject_reason|body_part_examined|certainty|time_zone|intended_use|target_type"
+    r"|decision|bone|reject_reason|capture|body_part_examined|certainty|time_zone|intended_use|target_type"
     r"|second_reader|email)$"
 )
 
@@ -108,7 +108,7 @@ def _api_rows(rows: SimpleNamespace) -> dict[str, Any]:
         "recalls": rows.recall.pk, "macros": rows.macro.pk, "annotations": rows.annotation.pk,
         "discrepancies": rows.discrepancy.pk, "key-images": rows.keyimage.pk,
         "destinations": rows.destination.pk, "deliveries": rows.delivery.pk,
-        "launch/study": rows.study.pk, "launch": "x" * 43,
+        "uploads": rows.upload.pk, "launch/study": rows.study.pk, "launch": "x" * 43,
         "patient": rows.patient.pk, "study": rows.study.pk, "studyimage": rows.image.pk,
         "analysis": rows.analysis.pk, "report": rows.report.pk, "joboverview": rows.analysis.pk,
     }  # fmt: skip

@@ -1,13 +1,14 @@
-"""Who gets what answer on which route: generated over the URLconf."""
+"""Who gets what answer on which route: generated over the URLconf.
 
-from uuid import uuid4
+What people of other clinics get is in ``tests/security/test_tenancy_matrix.py``.
+"""
 
 import pytest
 
 from accounts.models import ApiToken, AuditEvent, Role
 from diagnosis.models import ResumableUpload
 from tests.diagnosis.api.conftest import API, client_of, person, world_of
-from tests.diagnosis.api.routes import ROUTES, WITH_ID, send
+from tests.diagnosis.api.routes import ROUTES, send
 from tests.factories import ClinicFactory, MembershipFactory, PatientFactory, StudyFactory
 
 pytestmark = pytest.mark.django_db
@@ -116,28 +117,6 @@ def test_wrong_token_gets_401(route, nobody, world):
     response = send(nobody, route, world, HTTP_AUTHORIZATION="Token fs_wrong")
     assert response.status_code == 401
     assert response.json()["code"] == "invalid_token"
-
-
-@pytest.mark.parametrize("route", WITH_ID, ids=str)
-def test_stranger_gets_404_for_every_id_of_the_clinic(route, stranger, world):
-    response = send(stranger.client, route, world)
-    assert response.status_code == 404, response.content
-    assert response.json()["code"] == "not_found"
-
-
-@pytest.mark.parametrize("route", WITH_ID, ids=str)
-def test_foreign_and_missing_ids_cannot_be_told_apart(route, stranger, world):
-    foreign = send(stranger.client, route, world)
-    missing = send(stranger.client, route, world, pk=uuid4())
-    assert (foreign.status_code, foreign.content) == (missing.status_code, missing.content)
-
-
-@pytest.mark.parametrize("route", [r for r in ROUTES if not r.takes_id and r.is_safe], ids=str)
-def test_lists_show_nothing_of_another_clinic(route, stranger, world, in_clinic):
-    response = send(stranger.client, route, world)
-    assert response.status_code == 200
-    ids = {str(row.pk) for row in vars(world).values()}
-    assert not [pk for pk in ids if pk in response.content.decode()]
 
 
 @pytest.mark.parametrize("route", UNSAFE, ids=str)

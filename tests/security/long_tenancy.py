@@ -1,4 +1,3 @@
-# ruff: noqa: ARG001, INP001, S101, SLF001 - run by pytest with the suite's fixtures: see `make tenancy`
 """The whole tenancy matrix, and proof that it would notice: one JSON line a figure.
 
     make tenancy
@@ -29,7 +28,7 @@ pytestmark = [
     pytest.mark.django_db(databases=["default", "owner"]),
     pytest.mark.timeout(7200),
 ]
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 OURS = (str(ROOT / "accounts"), str(ROOT / "diagnosis"))
 BASE = str(ROOT / "diagnosis" / "models" / "base.py")
 NAMES = {"clinic", "clinic_id"}
