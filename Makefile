@@ -13,6 +13,7 @@ TEST_DATA ?= var/test
 CHAOS ?=
 SECONDS ?= 600
 EXAMPLES ?= 200
+SAMPLES ?= 200
 CLINIC_A ?= 2000
 CLINIC_B ?= 20
 BACKUPS ?=
@@ -147,6 +148,11 @@ viewer-check: ## Test the viewer's source and compare its build with the committ
 
 frontend/node_modules/.package-lock.json: frontend/package-lock.json
 	@cd frontend && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json
+
+.PHONY: oracle
+oracle: .venv/installed-dev ## Whether time tells what other clinics have (SAMPLES; JSON lines)
+	@SAMPLES="$(SAMPLES)" $(BIN)/python -m fracture_site.embedded run --data var/oracle --throwaway -- \
+		$(BIN)/python -m pytest -q -s -n0 tests/security/long_oracle.py
 
 .PHONY: schemathesis
 schemathesis: .venv/installed-dev .venv-schemathesis/bin/schemathesis ## Ask the API in four roles all that its description allows (EXAMPLES; JSON lines)

@@ -361,7 +361,7 @@ def _is_text(sent: dict[str, str]) -> bool:
 
 
 def _belongs_to_all(route: Route) -> bool:
-    """Return whether what is there is no clinic's: models and their cards, links with a secret, staff's lists.
+    """Return whether what is there is no clinic's: models, links with a secret, staff's lists.
 
     Operators see clinics, people and who is a member where; nothing of a patient is on their pages
     (``tests/accounts/test_admin.py``).
