@@ -12,7 +12,6 @@ DATA ?= var/demo
 TEST_DATA ?= var/test
 CHAOS ?=
 SECONDS ?= 600
-EXAMPLES ?= 200
 SAMPLES ?= 200
 CLINIC_A ?= 2000
 CLINIC_B ?= 20
@@ -154,18 +153,9 @@ oracle: .venv/installed-dev ## Whether time tells what other clinics have (SAMPL
 	@SAMPLES="$(SAMPLES)" $(BIN)/python -m fracture_site.embedded run --data var/oracle --throwaway -- \
 		$(BIN)/python -m pytest -q -s -n0 tests/security/long_oracle.py
 
-.PHONY: schemathesis
-schemathesis: .venv/installed-dev .venv-schemathesis/bin/schemathesis ## Ask the API in four roles all that its description allows (EXAMPLES; JSON lines)
-	@EXAMPLES="$(EXAMPLES)" $(BIN)/python -m fracture_site.embedded run --data var/schemathesis --throwaway -- \
-		$(BIN)/python -m pytest -q -s -n0 tests/security/long_contract.py
-
-.venv-schemathesis/bin/schemathesis:
-	@"$(PYTHON)" -m venv .venv-schemathesis && .venv-schemathesis/bin/pip install -q --disable-pip-version-check schemathesis==4.32.5
-
 .PHONY: tenancy
-tenancy: .venv/installed-dev ## Everybody asks for everything; each filter taken out in turn (JSON lines)
-	@$(BIN)/python -m fracture_site.embedded run --data var/tenancy --throwaway -- \
-		$(BIN)/python -m pytest -q -s -n0 tests/security/long_tenancy.py
+tenancy: .venv/installed-dev ## Everybody asks for everything, in every way (the suite leaves out who is alike)
+	@TENANCY=all $(MAKE) test ARGS="tests/security/test_tenancy_matrix.py -v"
 
 .PHONY: security
 security: .venv/installed-dev .venv-semgrep/bin/semgrep ## What scanners find in the source, checks of a deployment, list of parts (JSON lines)
