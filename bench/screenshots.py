@@ -1,4 +1,4 @@
-# ruff: noqa: INP001 - a script
+# ruff: noqa: E402, INP001 - a script
 """A picture of every screen for docs/screenshots, of a demo with drawn radiographs only.
 
     make screenshots        starts a demo of its own, takes the pictures, stops and removes it
