@@ -6,8 +6,12 @@ person, no image and no answer of the API ever enters its cache.
 
 import hashlib
 import json
+from functools import cache
+from pathlib import Path
 from typing import Final
 
+from django.conf import settings
+from django.contrib.staticfiles import finders
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -23,10 +27,13 @@ _SHELL: Final = (
     "vendor/bootstrap/bootstrap.rtl.min.css",
     "css/tokens.css",
     "css/app.css",
+    "css/widgets.css",
     "js/theme.js",
     "js/offline.js",
     "img/logo.svg",
 )
+# Scripts import others by their plain address, never by the hashed one.
+_IMPORTED: Final = ("js/queue-store.js",)
 
 
 @require_safe
@@ -63,7 +70,9 @@ def service_worker(_request: HttpRequest) -> HttpResponse:
     """Return the worker with the addresses of the shell; new files make a new version."""
     offline_page = render_to_string("pwa/offline.html")
     files = [static(name) for name in _SHELL]
-    version = hashlib.sha256(json.dumps([offline_page, files]).encode()).hexdigest()[:12]
+    files += [f"{settings.STATIC_URL}{name}" for name in _IMPORTED]
+    imported = [_text(name) for name in _IMPORTED]
+    version = hashlib.sha256(json.dumps([offline_page, files, imported]).encode()).hexdigest()[:12]
     shell = {"version": version, "page": reverse("offline"), "files": files}
     body = render_to_string("pwa/service-worker.js", {"shell": json.dumps(shell)})
     return HttpResponse(body, content_type="text/javascript; charset=utf-8")
@@ -74,3 +83,11 @@ def service_worker(_request: HttpRequest) -> HttpResponse:
 def offline(request: HttpRequest) -> HttpResponse:
     """The page that the browser shows while the server cannot be reached."""
     return render(request, "pwa/offline.html")
+
+
+@cache
+def _text(name: str) -> str:
+    path = finders.find(name)
+    if path is None:
+        raise FileNotFoundError(name)
+    return Path(path).read_text(encoding="utf-8")

@@ -16,6 +16,7 @@ from diagnosis.selectors import study_get
 from diagnosis.services.reading import study_open
 from diagnosis.services.uploads import film_corners
 from diagnosis.web.doors import MemberRequest, member_required
+from diagnosis.web.live import first_look_config
 from fracture_site.common.errors import DomainError
 
 # What the page says while a photo is taken; refused photos are told in the words of the refusal.
@@ -48,6 +49,7 @@ def film_page(request: MemberRequest, pk: UUID) -> HttpResponse:
         "section": "worklist",
         "study": study,
         "patient_id": str(study.patient_id),
+        "first_look": first_look_config(),
         "film_words": {code: str(text) for code, text in {**WORDS, **REFUSALS}.items()},
     }
     return render(request, "diagnosis/film.html", context)

@@ -127,7 +127,12 @@ def _targets(request: MemberRequest, study: Study | None) -> list[dict[str, Any]
     else:
         studies = [study]
     return [
-        {"study": each, "upload_url": _upload_url(each.pk, each.patient_id)} for each in studies
+        {
+            "study": each,
+            "upload_url": _upload_url(each.pk, each.patient_id),
+            "parts_url": reverse("api:study-uploads", args=[each.pk]),
+        }
+        for each in studies
     ]
 
 

@@ -19,6 +19,7 @@ from diagnosis.services.studies import study_create, study_move, study_update
 from diagnosis.services.uploads import image_upload
 from diagnosis.web.doors import MemberRequest, form_refused, member_required, tell_and_go
 from diagnosis.web.forms import RecordNumberForm, StudyForm
+from diagnosis.web.live import first_look_config
 from diagnosis.web.patients import patient_by_record_number
 from diagnosis.web.study_context import study_context
 from diagnosis.web.study_head import study_head
@@ -56,6 +57,7 @@ def study_page(request: MemberRequest, pk: UUID) -> HttpResponse:
     if hasattr(study, "report") and not study.ai_hidden:
         report_open(actor=request.user, report=study.report)
     context = study_context(request, study) | study_head(request, study)
+    context["first_look"] = first_look_config()
     return render(request, "diagnosis/study_detail.html", context)
 
 

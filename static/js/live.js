@@ -245,6 +245,7 @@ function offerSending() {
 function send() {
   const form = document.getElementById("upload");
   form.action = chosenTarget().value;
+  form.dataset.uploadParts = chosenTarget().dataset.parts;
   form.upload.add([frozen]);
   part("submit").disabled = true; // once is enough
 }

@@ -1,13 +1,18 @@
 /* Uploads files one by one, at most three at a time. Markup and answers: templates/diagnosis/_upload.html.
 
-   A row is waiting → sending → checking → accepted | existing | refused | lost. "lost" (no connection, signed
-   out, server busy) keeps the file and offers "Try again"; it also tries again when the browser is back online.
+   A row is waiting → sending → checking → accepted | existing | refused | kept | lost. Without connection, signed out or
+   with a busy server a file is "kept" on this device (queue.js), which sends it, even after the page was closed. Where
+   nothing can be kept it is "lost": the page holds it and offers "Try again", also when the browser is back online.
    One file's failure touches no other. Leaving the page while files are on their way asks first.
    The server recognises bytes that it has, so that trying again never makes a second image. */
+
+import { keep } from "./queue.js";
+import { offerLook } from "./row-look.js";
 
 const MOST_AT_ONCE = 3;
 const SHOWABLE = /^image\/(png|jpeg|webp|gif|bmp|avif)$/;
 const DONE = new Set(["accepted", "existing", "refused"]);
+const RESTS = new Set([...DONE, "kept", "lost"]);
 
 function readable(bytes) {
   const units = ["B", "kB", "MB", "GB"];
@@ -42,7 +47,7 @@ export class Upload {
   }
 
   isBusy() {
-    return this.items.some((item) => !DONE.has(item.state) && item.state !== "lost");
+    return this.items.some((item) => !RESTS.has(item.state));
   }
 
   #addRow(file, fields) {
@@ -84,6 +89,7 @@ export class Upload {
     const texts = this.form.dataset;
     const name = `text${state[0].toUpperCase()}${state.slice(1)}`;
     item.element.className = `upload-row is-${state}`;
+    if (state !== "kept") item.element.querySelector("[data-look]")?.remove(); // the real result is on its way
     item.element.querySelector(".words").textContent = message || texts[name] || "";
     if (url && new URL(url, location.href).origin === location.origin) {
       const link = document.createElement("a");
@@ -92,11 +98,11 @@ export class Upload {
       item.element.querySelector(".words").append(" ", link);
     }
     const progress = item.element.querySelector("progress");
-    progress.hidden = DONE.has(state) || state === "lost";
+    progress.hidden = RESTS.has(state);
     if (state === "checking") progress.removeAttribute("value");
     else if (state === "waiting") progress.value = 0;
     item.element.querySelector("[data-upload-retry]").hidden = state !== "lost";
-    item.element.querySelector("[data-upload-remove]").hidden = state === "checking";
+    item.element.querySelector("[data-upload-remove]").hidden = state === "checking" || state === "kept";
     this.#showTotal();
   }
 
@@ -134,14 +140,15 @@ export class Upload {
   #send(item) {
     const request = new XMLHttpRequest();
     item.request = request;
+    item.parts = this.form.dataset.uploadParts;
     this.#set(item, "sending");
     request.upload.addEventListener("progress", (event) => {
       if (event.lengthComputable) item.element.querySelector("progress").value = event.loaded / event.total;
     });
     request.upload.addEventListener("load", () => item.state === "sending" && this.#set(item, "checking"));
     request.addEventListener("load", () => this.#answered(item, request));
-    request.addEventListener("error", () => this.#settled(item, "lost"));
-    request.addEventListener("timeout", () => this.#settled(item, "lost"));
+    request.addEventListener("error", () => this.#lost(item));
+    request.addEventListener("timeout", () => this.#lost(item));
     request.open("POST", this.form.action);
     request.timeout = 10 * 60 * 1000;
     request.setRequestHeader("Accept", "application/json");
@@ -171,12 +178,31 @@ export class Upload {
     } else if (request.status === 413) {
       this.#settled(item, "refused", { message: texts.textLarge });
     } else if ([401, 403].includes(request.status) || new URL(request.responseURL || location.href).pathname.includes("/login")) {
-      this.#settled(item, "lost", { message: texts.textDenied });
+      this.#lost(item, { message: texts.textDenied });
     } else if (request.status >= 400 && request.status < 500 && request.status !== 429 && request.status !== 408) {
       this.#settled(item, "refused", { message: answer?.detail });
     } else {
-      this.#settled(item, "lost", { message: texts.textBusy });
+      this.#lost(item, { message: texts.textBusy });
     }
+  }
+
+  async #lost(item, words = {}) {
+    const { id, code } = await keep(item.file, { endpoint: item.parts, fields: item.fields });
+    item.queued = id;
+    if (id) {
+      this.#settled(item, "kept");
+      offerLook(item.file, item.element.querySelector(".outcome"));
+    } else {
+      this.#settled(item, "lost", code === "full" ? { message: this.form.dataset.textFull } : words);
+    }
+  }
+
+  /* The queue has sent a file, or the person has taken it out there. */
+  #sentLater({ id, endpoint, outcome, message }) {
+    const item = this.items.find(({ queued }) => queued && queued === id);
+    if (item && DONE.has(outcome)) this.#settled(item, outcome, { message });
+    else if (item) this.#remove(item);
+    else if (endpoint && endpoint === this.form.dataset.uploadParts && outcome === "accepted") this.#finished(1);
   }
 
   #settled(item, state, words = {}, answer = undefined) {
@@ -188,8 +214,8 @@ export class Upload {
     if (!this.isBusy()) this.#finished();
   }
 
-  #finished() {
-    const detail = { accepted: 0, existing: 0, refused: 0, lost: 0 };
+  #finished(others = 0) {
+    const detail = { accepted: others, existing: 0, refused: 0, kept: 0, lost: 0 };
     for (const item of this.items) detail[item.state] += 1;
     this.form.dispatchEvent(new CustomEvent("upload:finished", { bubbles: true, detail }));
   }
@@ -206,6 +232,7 @@ export class Upload {
       if (input.files.length) take(); // chosen before this script had loaded
     }
     this.form.querySelector("[data-upload-retry-all]").addEventListener("click", () => this.#again(this.items));
+    document.addEventListener("queue:done", ({ detail }) => this.form.isConnected && this.#sentLater(detail));
     addEventListener("online", () => this.#again(this.items));
     addEventListener("beforeunload", (event) => this.form.isConnected && this.isBusy() && event.preventDefault());
     if (!this.drop) return;

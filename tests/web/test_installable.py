@@ -66,7 +66,7 @@ def test_without_the_server_one_plain_page_is_shown_and_nothing_of_a_patient_is_
 
     here.context.set_offline(True)
     page.goto(live_server.url + f"/studies/{world.study.pk}/")
-    expect(page.get_by_role("heading")).to_have_text("The server cannot be reached")
+    expect(page.get_by_role("heading", level=1)).to_have_text("The server cannot be reached")
     expect(page.locator("body")).not_to_contain_text(world.study.patient.record_number)
     here.problems.clear()  # the browser logs each file that does not come
     here.context.set_offline(False)

@@ -245,6 +245,7 @@ def test_every_file_has_its_own_outcome_and_a_lost_one_can_be_sent_again(open_pa
         "accepted": 2,
         "existing": 1,
         "refused": 1,
+        "kept": 0,
         "lost": 2,
     }
     assert page.locator(".upload-row i").count() == 0
