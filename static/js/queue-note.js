@@ -29,6 +29,7 @@ async function show() {
   const words = { unreachable: texts.textUnreachable, signedOut: texts.textSignedOut, other: texts.textOther };
   root.querySelector("[data-queue-trouble]").textContent = words[queue.trouble] ?? "";
   root.querySelector("[data-queue-sign-in]").hidden = queue.trouble !== "signedOut";
+  root.querySelector("[data-queue-send]").hidden = !records.some(({ state }) => state === "waiting");
   root.classList.toggle("is-in-trouble", queue.trouble !== "");
   root.querySelector("[data-queue-rows]").replaceChildren(...records.map((record, index) => row(record, abouts[index])));
 }

@@ -1,12 +1,18 @@
 /* The study page: after an upload the new images are shown, but a refusal stays to be read. */
 
 document.addEventListener("upload:finished", (event) => {
-  const { accepted, refused, lost } = event.detail;
+  const { accepted, refused, kept, lost } = event.detail;
   if (!accepted) return;
-  const fresh = document.querySelector("[data-new-images]");
-  if (refused || lost) fresh.hidden = false;
+  if (refused || kept || lost) sayNew();
   else window.location.assign(window.location.pathname);
 });
+
+// Sent by the queue, whenever that was: the person may be in the middle of something.
+document.addEventListener("upload:later", sayNew);
+
+function sayNew() {
+  document.querySelector("[data-new-images]").hidden = false;
+}
 
 /* The status poll would reload the page under a half-read refusal or a half-typed report. */
 document.addEventListener("htmx:beforeOnLoad", (event) => {
@@ -14,7 +20,7 @@ document.addEventListener("htmx:beforeOnLoad", (event) => {
   const busy = document.querySelector("[data-upload-rows]")?.children.length || document.activeElement?.closest("#report-form");
   if (!busy) return;
   event.preventDefault();
-  document.querySelector("[data-new-images]").hidden = false;
+  sayNew();
   document.getElementById("study-status")?.remove();
 });
 

@@ -200,9 +200,11 @@ export class Upload {
   /* The queue has sent a file, or the person has taken it out there. */
   #sentLater({ id, endpoint, outcome, message }) {
     const item = this.items.find(({ queued }) => queued && queued === id);
-    if (item && DONE.has(outcome)) this.#settled(item, outcome, { message });
+    if (item && DONE.has(outcome)) this.#set(item, outcome, { message });
     else if (item) this.#remove(item);
-    else if (endpoint && endpoint === this.form.dataset.uploadParts && outcome === "accepted") this.#finished(1);
+    if (endpoint && endpoint === this.form.dataset.uploadParts && outcome === "accepted") {
+      this.form.dispatchEvent(new CustomEvent("upload:later", { bubbles: true }));
+    }
   }
 
   #settled(item, state, words = {}, answer = undefined) {
@@ -214,8 +216,8 @@ export class Upload {
     if (!this.isBusy()) this.#finished();
   }
 
-  #finished(others = 0) {
-    const detail = { accepted: others, existing: 0, refused: 0, kept: 0, lost: 0 };
+  #finished() {
+    const detail = { accepted: 0, existing: 0, refused: 0, kept: 0, lost: 0 };
     for (const item of this.items) detail[item.state] += 1;
     this.form.dispatchEvent(new CustomEvent("upload:finished", { bubbles: true, detail }));
   }

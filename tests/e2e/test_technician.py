@@ -87,11 +87,12 @@ def test_pictures_come_by_dialog_by_drag_by_camera_and_without_a_connection(
             page.locator("[data-upload-drop]").click()
         dialog.value.set_files(file_of("dialog.png", png(synthetic(1, fractured=True))))
         arrived(1)
-        page.goto(study)
+        page.locator("#viewer").wait_for()  # the page shows it by itself
         page.get_by_text("Add images").click()
         dragged = base64.b64encode(png(synthetic(2, fractured=False))).decode()
         page.evaluate(DROP, ["dragged.png", dragged])
         arrived(2)
+        page.locator(".views a").nth(1).wait_for()
 
         page.goto(f"{live_server.url}/live/?study={study.rstrip('/').rsplit('/', 1)[1]}")
         assert page.locator("#upload input[type=file]").count() == 0  # nothing goes by itself
