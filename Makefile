@@ -17,6 +17,9 @@ CLINIC_A ?= 2000
 CLINIC_B ?= 20
 BACKUPS ?=
 PREVIOUS ?= 2d610be
+FILES ?= 10000
+SEED ?= 1
+STUDIES ?= 10000
 DATASET ?= ../shared/data/fracatlas
 STRANGERS ?=
 QUICK ?=
@@ -210,6 +213,24 @@ test-azure: .venv/installed-dev ## Test Azure's storage against its emulator, fe
 		npm install --silent --no-audit --no-fund --prefix . azurite@3.34.0; }
 	@AZURITE="$(CURDIR)/var/azurite/node_modules/.bin/azurite-blob" \
 		$(MAKE) test ARGS="tests/diagnosis/test_storage_clouds.py -v"
+
+.PHONY: fuzz
+fuzz: .venv/installed-dev ## Send FILES (10000) mutated files, made of SEED, through every door (JSON lines)
+	@$(BIN)/python -m fracture_site.embedded run --data var/fuzz --throwaway -- \
+		$(BIN)/python bench/fuzz.py --files "$(FILES)" --seed "$(SEED)"
+
+.PHONY: bombs
+bombs: .venv/installed-dev ## Send files that want to become large through every door (JSON lines)
+	@$(BIN)/python -m fracture_site.embedded run --data var/bombs --throwaway -- $(BIN)/python bench/bombs.py
+
+.PHONY: listener-siege
+listener-siege: .venv/installed-dev ## Attack the DICOM listener while a known device works (JSON lines)
+	@$(BIN)/python -m fracture_site.embedded run --data var/siege --throwaway -- $(BIN)/python bench/listener_siege.py
+
+.PHONY: bench-restore
+bench-restore: .venv/installed-dev ## Back up and restore STUDIES (10000) studies and measure it (JSON lines)
+	@$(BIN)/python -m fracture_site.embedded run --data var/bench-restore --throwaway -- \
+		$(BIN)/python bench/restore.py --studies "$(STUDIES)"
 
 .PHONY: ci
 ci: lint types contracts schema viewer-check test ## Everything that must pass before a change is merged

@@ -47,6 +47,9 @@ class Action(StrEnum):
     PRIOR_FETCH = "prior.fetch"
     DASHBOARD_VIEW = "dashboard.view"
     VALIDATION_RUN = "validation.run"
+    RETENTION_MANAGE = "retention.manage"
+    PATIENT_ERASE = "patient.erase"
+    PATIENT_EXPORT = "patient.export"
 
 
 _VIEW = frozenset({Action.PATIENT_VIEW, Action.STUDY_VIEW, Action.REPORT_VIEW})
@@ -96,6 +99,9 @@ ALLOWED: Mapping[Role, frozenset[Action]] = {
         Action.STUDY_EXPORT,
         Action.DASHBOARD_VIEW,
         Action.VALIDATION_RUN,
+        Action.RETENTION_MANAGE,
+        Action.PATIENT_ERASE,
+        Action.PATIENT_EXPORT,
     },
 }
 

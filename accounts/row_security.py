@@ -62,6 +62,57 @@ def append_only(table: str, *, when: str = "") -> str:
     """
 
 
+def emptied_when_erased(table: str, *, columns: str, patient: str, generated: str = "") -> str:
+    """Let the texts of append-only rows be emptied while their patient is being erased.
+
+    Nothing else of the row may change, and nothing may be written instead. ``patient`` is SQL for
+    the patient of the row ``NEW``; ``generated`` are columns that the database works out itself.
+    """
+    names = [name.strip() for name in columns.split(",")]
+    free = [*names, "erased_at", *(name.strip() for name in generated.split(",") if name.strip())]
+    rest = f"ARRAY[{', '.join(repr(name) for name in free)}]"
+    empty = " AND ".join(f"NEW.{name} = ''" for name in names)
+    return f"""
+        CREATE OR REPLACE FUNCTION {table}_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF TG_OP = 'UPDATE' THEN
+                IF {empty} AND to_jsonb(NEW) - {rest} = to_jsonb(OLD) - {rest} AND EXISTS (
+                    SELECT FROM diagnosis_erasure e WHERE e.clinic_id = NEW.clinic_id
+                    AND e.status = 'running' AND e.patient_id = ({patient})
+                ) THEN
+                    RETURN NEW;
+                END IF;
+            END IF;
+            RAISE EXCEPTION '{table} is append-only'
+                USING ERRCODE = 'integrity_constraint_violation';
+        END $$;
+    """
+
+
+def nothing_after_erasure(table: str, *, study: str) -> str:
+    """Refuse new rows of a study whose patient is erased; ``study`` is SQL for it in ``NEW``.
+
+    Whoever was faster than the erasure is seen by it; whoever is slower waits for its lock.
+    """
+    moment = f"SELECT s.erased_at INTO moment FROM diagnosis_study s WHERE s.id = ({study})"  # noqa: S608 - a migration's own words
+    return f"""
+        CREATE FUNCTION {table}_not_erased() RETURNS trigger LANGUAGE plpgsql AS $$
+        DECLARE
+            moment timestamptz;
+        BEGIN
+            {moment} FOR KEY SHARE;
+            IF moment IS NOT NULL THEN
+                RAISE EXCEPTION 'the patient is erased'
+                    USING ERRCODE = 'integrity_constraint_violation',
+                          CONSTRAINT = 'nothing_after_erasure';
+            END IF;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER {table}_not_erased BEFORE INSERT ON {table}
+            FOR EACH ROW EXECUTE FUNCTION {table}_not_erased();
+    """
+
+
 def clinic_references(table: str, **columns: str) -> str:
     """Let ``column="target table"`` point to rows of the own clinic only; for new tables.
 

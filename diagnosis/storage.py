@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, BinaryIO, Final
 from uuid import uuid4
 
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
@@ -18,7 +18,7 @@ from azure.storage.blob import StorageErrorCode
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
-from django.core.files.base import ContentFile
+from django.core.files.base import ContentFile, File
 from django.core.files.storage import Storage, storages
 from django.http import FileResponse, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.utils.http import content_disposition_header
@@ -43,6 +43,7 @@ KINDS: Final = frozenset(
         "reports",
         "models",
         "anchors",
+        "exports",
     }
 )
 _SUFFIXES: Final = {
@@ -51,6 +52,7 @@ _SUFFIXES: Final = {
     "image/tiff": ".tif",
     "application/dicom": ".dcm",
     "application/pdf": ".pdf",
+    "application/zip": ".zip",
 }
 # A served object is shown or downloaded, never run: not even its own scripts.
 _POLICY: Final = "default-src 'none'; sandbox"
@@ -70,11 +72,24 @@ def object_put(*, data: bytes, kind: str, content_type: str) -> str:
     Raises:
         StorageError: nothing usable was stored.
     """
+    return _save(ContentFile(data), kind, content_type)
+
+
+def object_put_file(*, stream: BinaryIO, kind: str, content_type: str) -> str:
+    """Store what an open file holds, however large it is, under a new random key.
+
+    Raises:
+        StorageError: nothing usable was stored.
+    """
+    return _save(File(stream), kind, content_type)
+
+
+def _save(content: File[Any], kind: str, content_type: str) -> str:
     if kind not in KINDS:
         raise ValueError(f"unknown kind of object: {kind}")
     name = uuid4()
     key = f"{kind}/{name.hex[:2]}/{name}{_SUFFIXES.get(content_type, '')}"
-    content = ContentFile(data, name=key)
+    content.name = key
     content.content_type = content_type  # type: ignore[attr-defined]  # S3 stores it
     with _store_errors():
         return _store().save(key, content)

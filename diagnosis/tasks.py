@@ -10,8 +10,8 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from diagnosis.jobs import Claim, wake_workers
-from diagnosis.models import Delivery, PriorFetch, ShadowRun
+from diagnosis.jobs import Claim, LeaseKeeper, wake_workers
+from diagnosis.models import Delivery, Erasure, PriorFetch, ShadowRun
 from diagnosis.services.alerts import alerts_sweep
 from diagnosis.services.analysis_runs import (
     NoActiveModelError,
@@ -40,6 +40,13 @@ from diagnosis.services.delivery_runs import (
     delivery_retry,
     delivery_run,
 )
+from diagnosis.services.erasure_runs import (
+    erasure_claim_next,
+    erasure_postpone,
+    erasure_retry_later,
+    erasure_run,
+    erasures_sweep,
+)
 from diagnosis.services.idempotency import idempotency_expire
 from diagnosis.services.integrity import (
     DamagedObjectError,
@@ -48,6 +55,14 @@ from diagnosis.services.integrity import (
     share_of,
 )
 from diagnosis.services.orphans import orphans_delete, orphans_find
+from diagnosis.services.patient_exports import (
+    patient_export_claim_next,
+    patient_export_postpone,
+    patient_export_retry,
+    patient_export_run,
+    patient_exports_expire,
+    patient_exports_sweep,
+)
 from diagnosis.services.prior_runs import (
     prior_fetch_claim_next,
     prior_fetch_fail,
@@ -57,6 +72,7 @@ from diagnosis.services.prior_runs import (
     prior_fetches_sweep,
 )
 from diagnosis.services.resumable import uploads_expire
+from diagnosis.services.retention import retention_propose
 from diagnosis.services.shadow_runs import (
     shadow_claim_next,
     shadow_fail,
@@ -282,6 +298,69 @@ def run_validation(claim: Claim) -> None:
         validation_retry(claim=claim, code="internal")
 
 
+@shared_task(name="diagnosis.tasks.run_next_erasure", **_HOUSEKEEPING)  # type: ignore[untyped-decorator]
+def run_next_erasure() -> int:
+    """Erase whom it is time to erase. Returns the number of claims."""
+    worked = 0
+    while (claim := erasure_claim_next()) is not None:
+        with LeaseKeeper(Erasure, claim):
+            run_erasure(claim)
+        worked += 1
+    return worked
+
+
+def run_erasure(claim: Claim) -> None:
+    """Work on one erasure to its end; every error is classified here and nowhere else."""
+    try:
+        erasure_run(claim=claim)
+    except (OperationalError, InterfaceError) as error:
+        _log_job("erasure", claim, "database", error)
+        erasure_postpone(claim=claim, code="database")
+    except OSError as error:
+        _log_job("erasure", claim, "storage", error)
+        erasure_postpone(claim=claim, code="storage")
+    except SoftTimeLimitExceeded as error:
+        _log_job("erasure", claim, "timeout", error)
+        erasure_postpone(claim=claim, code="timeout")
+    except Exception as error:  # noqa: BLE001 - the one border: unknown errors end here
+        _log_job("erasure", claim, "internal", error)
+        erasure_retry_later(claim=claim, code="internal")
+
+
+@shared_task(name="diagnosis.tasks.run_next_patient_export", **_HOUSEKEEPING)  # type: ignore[untyped-decorator]
+def run_next_patient_export() -> int:
+    """Make the files of patients that were asked for. Returns the number of claims."""
+    worked = 0
+    while (claim := patient_export_claim_next()) is not None:
+        run_patient_export(claim)
+        worked += 1
+    return worked
+
+
+def run_patient_export(claim: Claim) -> None:
+    """Work on one file to its end; every error is classified here and nowhere else."""
+    try:
+        patient_export_run(claim=claim)
+    except (OperationalError, InterfaceError) as error:
+        _log_job("export", claim, "database", error)
+        patient_export_postpone(claim=claim, code="database")
+    except OSError as error:
+        _log_job("export", claim, "storage", error)
+        patient_export_postpone(claim=claim, code="storage")
+    except SoftTimeLimitExceeded as error:
+        _log_job("export", claim, "timeout", error)
+        patient_export_retry(claim=claim, code="timeout")
+    except Exception as error:  # noqa: BLE001 - the one border: unknown errors end here
+        _log_job("export", claim, "internal", error)
+        patient_export_retry(claim=claim, code="internal")
+
+
+@shared_task(name="diagnosis.tasks.propose_erasures", **_HOUSEKEEPING)  # type: ignore[untyped-decorator]
+def propose_erasures() -> int:
+    """Plan what the clinics' policies no longer keep."""
+    return retention_propose()
+
+
 @shared_task(name="diagnosis.tasks.sweep_jobs")  # type: ignore[untyped-decorator]
 def sweep_jobs() -> None:
     """Wake workers for what waits too long, end what used up its attempts."""
@@ -289,6 +368,8 @@ def sweep_jobs() -> None:
     deliveries_sweep()
     prior_fetches_sweep()
     validations_sweep()
+    erasures_sweep()
+    patient_exports_sweep()
     alerts_sweep()
 
 
@@ -300,8 +381,12 @@ def mark_late_studies() -> int:
 
 @shared_task(name="diagnosis.tasks.expire_idempotency", **_HOUSEKEEPING)  # type: ignore[untyped-decorator]
 def expire_idempotency() -> None:
-    """Delete answers that were kept for a day."""
+    """Delete answers that were kept for a day, and files of patients whose time is over."""
     idempotency_expire()
+    try:
+        patient_exports_expire()
+    except OSError as error:
+        logger.warning("files stay until the next run", exc_info=error, extra={"code": "storage"})
 
 
 @shared_task(name="diagnosis.tasks.expire_uploads", **_HOUSEKEEPING)  # type: ignore[untyped-decorator]

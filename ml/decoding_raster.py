@@ -25,6 +25,8 @@ JPEG_BLOCKS: Final = (
     16,
     8,
 )  # heights of the last row of blocks, of which the left part may be there
+MAX_SCANS: Final = 100
+MAX_SCANNED_PIXELS: Final = 640_000_000  # the largest picture in ten scans
 EXIF_ORIENTATION: Final = 274
 TIFF_PHOTOMETRIC: Final = 262
 MODES_16: Final = ("I;16", "I;16L", "I;16B", "I;16N")
@@ -50,12 +52,26 @@ def decode_png(data: bytes, limits: Limits) -> DecodedImage:
     return _result("png", [upright], depth, color=color, notes=notes)
 
 
+def check_scans(data: bytes, width: int, height: int) -> None:
+    """Refuse a progressive JPEG that wants its pixels gone over again and again.
+
+    A scan of a few bytes costs as much time as one that says something. Real files have about ten.
+
+    Raises:
+        UnreadableImageError: ``too_many_pixels``.
+    """
+    scans = data.count(b"\xff\xda")
+    if scans > MAX_SCANS or scans * width * height > MAX_SCANNED_PIXELS:
+        raise UnreadableImageError("too_many_pixels", f"{scans} scans")
+
+
 def decode_jpeg(data: bytes, limits: Limits) -> DecodedImage:
     """Decode a JPEG file; one cut at the end is accepted while most of the picture is there."""
     width, height, precision = _jpeg_header(data)
     limits.check_size(width, height)
     if precision != 8:
         raise UnreadableImageError("unsupported_kind", f"{precision}-bit JPEG")
+    check_scans(data, width, height)
     notes: list[str] = []
     with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
         try:

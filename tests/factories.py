@@ -23,6 +23,7 @@ from diagnosis.models import (
     Device,
     Discrepancy,
     DraftCopy,
+    Erasure,
     Event,
     Finding,
     FindingReview,
@@ -33,6 +34,7 @@ from diagnosis.models import (
     ModelVersion,
     Order,
     Patient,
+    PatientExport,
     PreliminaryRead,
     PriorFetch,
     RecallContact,
@@ -41,6 +43,7 @@ from diagnosis.models import (
     ReportVersion,
     ReportWithdrawal,
     ResumableUpload,
+    RetentionHold,
     SecondReading,
     ShadowRun,
     ShareComment,
@@ -454,6 +457,44 @@ class StudyKeyImageFactory(ClinicOwnedFactory[StudyKeyImage]):
     sha256 = factory.LazyFunction(lambda: hashlib.sha256(uuid4().bytes).hexdigest())
     width = 640
     height = 480
+
+
+class ErasureFactory(ClinicOwnedFactory[Erasure]):
+    """One that the policy plans."""
+
+    class Meta:
+        model = Erasure
+
+    patient = factory.SubFactory(PatientFactory)
+    clinic = factory.SelfAttribute("patient.clinic")
+    source = "policy"
+    due_at = factory.LazyFunction(lambda: timezone.now() + timedelta(days=30))
+
+
+class RetentionHoldFactory(ClinicOwnedFactory[RetentionHold]):
+    class Meta:
+        model = RetentionHold
+
+    patient = factory.SubFactory(PatientFactory)
+    clinic = factory.SelfAttribute("patient.clinic")
+    placed_by = factory.SubFactory(UserFactory)
+    reason = "Lawsuit"
+
+
+class PatientExportFactory(ClinicOwnedFactory[PatientExport]):
+    """One that is ready; without a stored object."""
+
+    class Meta:
+        model = PatientExport
+
+    patient = factory.SubFactory(PatientFactory)
+    clinic = factory.SelfAttribute("patient.clinic")
+    requested_by = factory.SubFactory(UserFactory)
+    status = "succeeded"
+    progress = 100
+    finished_at = factory.LazyFunction(timezone.now)
+    expires_at = factory.LazyFunction(lambda: timezone.now() + timedelta(hours=48))
+    object_key = factory.LazyFunction(lambda: f"exports/{uuid4()}.zip")
 
 
 class DiscrepancyFactory(ClinicOwnedFactory[Discrepancy]):

@@ -29,6 +29,12 @@ from diagnosis.api.views.macros import MacroViewSet
 from diagnosis.api.views.patients import PatientViewSet
 from diagnosis.api.views.reports import ReportViewSet
 from diagnosis.api.views.resumable import ResumableUploadViewSet
+from diagnosis.api.views.retention import (
+    ErasureViewSet,
+    PatientExportViewSet,
+    PatientPrivacyViewSet,
+    RetentionViewSet,
+)
 from diagnosis.api.views.site import (
     AuditEventViewSet,
     MeViewSet,
@@ -53,6 +59,8 @@ router.register("macros", MacroViewSet, basename="macro")
 router.register("reports", ReportViewSet, basename="report")
 router.register("destinations", DestinationViewSet, basename="destination")
 router.register("deliveries", DeliveryViewSet, basename="delivery")
+router.register("erasures", ErasureViewSet, basename="erasure")
+router.register("exports", PatientExportViewSet, basename="export")
 router.register("models", ModelVersionViewSet, basename="model")
 router.register("audit-events", AuditEventViewSet, basename="audit-event")
 
@@ -61,6 +69,24 @@ _UNKNOWN: dict[str, Any] = dict.fromkeys(["get", "post", "put", "patch", "delete
 urlpatterns: list[URLPattern | URLResolver] = [
     path("me/", MeViewSet.as_view({"get": "retrieve"}), name="me"),
     path("dashboard/", DashboardViewSet.as_view({"get": "retrieve"}), name="dashboard"),
+    path(
+        "retention/",
+        RetentionViewSet.as_view({"get": "retrieve", "put": "update"}),
+        name="retention",
+    ),
+    *(
+        path(
+            f"patients/<uuid:pk>/{verb}/",
+            PatientPrivacyViewSet.as_view({"post": method}),
+            name=f"patient-{verb}",
+        )
+        for verb, method in (
+            ("erase", "erase"),
+            ("hold", "hold"),
+            ("release-hold", "release"),
+            ("export", "export"),
+        )
+    ),
     path("schema/", SchemaView.as_view(), name="schema"),
     path("docs/", DocsView.as_view(), name="docs"),
     path(

@@ -89,7 +89,7 @@ class Template:
             child = self._children.pop(pid)
             code = os.waitstatus_to_exitcode(status)
             cpu = usage.ru_utime + usage.ru_stime
-            told = {"exit": code, "overdue": child.overdue, "cpu": cpu}
+            told = {"exit": code, "overdue": child.overdue, "cpu": cpu, "rss_kib": usage.ru_maxrss}
             with contextlib.suppress(BrokenPipeError):  # nobody waits any more
                 os.write(child.status, json.dumps(told).encode() + b"\n")
             os.close(child.status)

@@ -78,9 +78,10 @@ class _Server:
 
 
 class Sandbox:
-    """Runs files through limited processes."""
+    """Runs files through limited processes; ``child_peak_kib`` is the most that one occupied."""
 
     def __init__(self) -> None:
+        self.child_peak_kib = 0
         self._reset()
         os.register_at_fork(after_in_child=self._reset)
 
@@ -164,6 +165,7 @@ class Sandbox:
                 self._drop(server)
                 return None
             ended: dict[str, float] = json.loads(told)
+            self.child_peak_kib = max(self.child_peak_kib, int(ended["rss_kib"]))
             return ended
         finally:
             os.close(status_in)

@@ -74,6 +74,15 @@ def fhir_search_bundle(
     return FhirBundle.model_validate(body)
 
 
+def fhir_collection(
+    context: FhirContext, resources: Sequence[Resource], *, at: datetime
+) -> FhirBundle:
+    """Return resources that belong together, for somebody who takes them elsewhere."""
+    entries = [_entry(context, resource, "") for resource in resources]
+    body: Json = {"type": "collection", **compact({"timestamp": instant(at)}), "entry": entries}
+    return FhirBundle.model_validate(body)
+
+
 def fhir_capability_statement(
     *, base_url: str, software_version: str, at: datetime, resources: Sequence[ServedResource]
 ) -> FhirCapabilityStatement:
@@ -122,11 +131,8 @@ def _entry(context: FhirContext, resource: Resource, mode: str) -> Json:
     if not resource.id:
         raise ValueError("a resource without id")
     kind = resource.get_resource_type()
-    return {
-        "fullUrl": f"{context.fhir_url}/{kind}/{resource.id}",
-        "resource": resource,
-        "search": {"mode": mode},
-    }
+    entry: Json = {"fullUrl": f"{context.fhir_url}/{kind}/{resource.id}", "resource": resource}
+    return entry | ({"search": {"mode": mode}} if mode else {})
 
 
 def _served(resource: ServedResource, site: str) -> Json:

@@ -8,6 +8,7 @@ from diagnosis.models.deliveries import Content, Delivery, Destination, Event
 from diagnosis.models.devices import Device
 from diagnosis.models.discrepancies import Discrepancy, RecallContact, RecallTask
 from diagnosis.models.drafting import DraftCopy, TextMacro
+from diagnosis.models.erasures import Erasure, PatientExport, RetentionHold, RetentionPolicy
 from diagnosis.models.finding_reviews import FindingReview
 from diagnosis.models.first_reads import FirstRead, FractureAnswer, MindChange, PreliminaryRead
 from diagnosis.models.hl7 import Hl7Message, Hl7Sender
@@ -42,6 +43,7 @@ __all__ = [
     "Device",
     "Discrepancy",
     "DraftCopy",
+    "Erasure",
     "Event",
     "Finding",
     "FindingReview",
@@ -57,6 +59,7 @@ __all__ = [
     "ModelVersion",
     "Order",
     "Patient",
+    "PatientExport",
     "PreliminaryRead",
     "PriorFetch",
     "Priority",
@@ -67,6 +70,8 @@ __all__ = [
     "ReportVersion",
     "ReportWithdrawal",
     "ResumableUpload",
+    "RetentionHold",
+    "RetentionPolicy",
     "SavedFilter",
     "SecondReading",
     "ShadowRun",

@@ -1,5 +1,7 @@
 """Critical results: who was told, when the next people are, and who has answered."""
 
+from typing import ClassVar
+
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -17,6 +19,8 @@ class Alert(ClinicOwnedModel):
     minutes. ``level`` counts the levels that were told. ``next_at`` is when the next one is,
     by the database's clock; null once somebody has answered or nobody is left.
     """
+
+    erased_at_path: ClassVar[str] = "study__erased_at"
 
     study = models.OneToOneField(Study, on_delete=models.PROTECT, related_name="alert")
     levels = models.JSONField(default=list)

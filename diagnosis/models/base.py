@@ -23,6 +23,19 @@ class ClinicOwnedQuerySet(models.QuerySet[M]):
 
         There is no superuser bypass: anonymous, inactive and unaffiliated users
         all get an empty queryset, and so does code outside a clinic's scope.
+        Rows of erased patients are left out; ``counted_for`` has them.
+        """
+        rows = self.counted_for(user)
+        return (
+            rows.filter(**{f"{path}__isnull": True})
+            if (path := self.model.erased_at_path)
+            else rows
+        )
+
+    def counted_for(self, user: User | AnonymousUser) -> Self:
+        """Keep the same rows and those of erased patients: for figures alone.
+
+        What is left of an erased patient names nobody, and still counts.
         """
         clinic_id = current_clinic_id()
         if clinic_id is None or not user.is_active or not isinstance(user, User):
@@ -40,6 +53,9 @@ class ClinicOwnedModel(UUIDModel):
     scoping is one indexed filter, and so that PostgreSQL row-level security
     can repeat it as a second wall.
     """
+
+    # Where a row says that its patient was erased; rows without are deleted then, or name nobody.
+    erased_at_path: ClassVar[str] = ""
 
     clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -104,6 +104,8 @@ class Delivery(Job):
     destination: a later one waits while an earlier one is open, and two never run at once.
     """
 
+    erased_at_path: ClassVar[str] = "study__erased_at"
+
     wake_task: ClassVar[str] = "diagnosis.tasks.run_next_delivery"
 
     destination = models.ForeignKey(

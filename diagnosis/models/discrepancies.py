@@ -1,5 +1,7 @@
 """Two answers to one study that differ, and what is done about it."""
 
+from typing import ClassVar
+
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -15,6 +17,8 @@ class Discrepancy(ClinicOwnedModel):
     ``first`` and ``second`` are the answers in the order of their time: verdicts of the AI,
     ``yes``/``no``/``unsure`` of people.
     """
+
+    erased_at_path: ClassVar[str] = "study__erased_at"
 
     class Kind(models.TextChoices):
         """Who differs from whom."""
@@ -74,6 +78,8 @@ class Discrepancy(ClinicOwnedModel):
 
 class RecallTask(ClinicOwnedModel):
     """A patient who has to be told of a discrepancy; open until somebody has closed it."""
+
+    erased_at_path: ClassVar[str] = "discrepancy__study__erased_at"
 
     class Outcome(models.TextChoices):
         """How it ended."""

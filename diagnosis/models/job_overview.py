@@ -30,6 +30,8 @@ class JobOverview(models.Model):
             ("shadowrun", _("Shadow run")),
             ("priorfetch", _("Earlier study from the archive")),
             ("sitevalidation", _("Site validation")),
+            ("erasure", _("Erasure of a patient")),
+            ("patientexport", _("Export of a patient")),
         ],
     )
 

@@ -1,5 +1,7 @@
 """A person in one clinic."""
 
+from typing import ClassVar
+
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
@@ -13,8 +15,11 @@ class Patient(ClinicOwnedModel):
     """A person in one clinic, with that clinic's record number.
 
     A merged patient stays as a row that points to the one that was kept
-    (``merged_into``), so that the merge can be undone.
+    (``merged_into``), so that the merge can be undone. An erased one stays as a row
+    without name, number and birth date, so that what was counted stays counted.
     """
+
+    erased_at_path: ClassVar[str] = "erased_at"
 
     class Sex(models.TextChoices):
         """Administrative sex, as in DICOM (0010,0040) plus unknown."""
@@ -34,6 +39,7 @@ class Patient(ClinicOwnedModel):
     )
     # When the newest message was written that another system has told the person by.
     told_at = models.DateTimeField(null=True, blank=True, editable=False)
+    erased_at = models.DateTimeField(null=True, blank=True, editable=False)
     search = SearchVectorField(null=True, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -43,6 +49,11 @@ class Patient(ClinicOwnedModel):
                 fields=["clinic", "record_number"], name="patient_record_number_once_per_clinic"
             ),
             choices_check("sex", ["female", "male", "other", "unknown"], "patient_sex_known"),
+            models.CheckConstraint(
+                name="patient_erased_is_nobody",
+                condition=Q(erased_at__isnull=True)
+                | Q(given_name="", family_name="", birth_date__isnull=True, search__isnull=True),
+            ),
             models.CheckConstraint(
                 name="patient_not_merged_into_itself",
                 condition=Q(merged_into__isnull=True) | ~Q(merged_into=models.F("id")),

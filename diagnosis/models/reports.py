@@ -1,5 +1,7 @@
 """What a doctor writes and signs."""
 
+from typing import ClassVar
+
 from django.db import models
 from django.db.models import Case, F, Func, Q, Value, When
 from django.db.models.fields.json import KT
@@ -28,6 +30,8 @@ def _states(*states: str) -> Func:
 class Report(ClinicOwnedModel):
     """The report of one study; its text is in its versions."""
 
+    erased_at_path: ClassVar[str] = "study__erased_at"
+
     study = models.OneToOneField(Study, on_delete=models.PROTECT, related_name="report")
 
     class Meta:
@@ -39,12 +43,15 @@ class ReportVersion(ClinicOwnedModel):
     """One text of a report: at most one draft; signed versions never change.
 
     A trigger refuses UPDATE and DELETE of a signed row for every role, so an
-    amendment is always a new version that says why (``reason``). ``revision``
+    amendment is always a new version that says why (``reason``). Only while its patient is
+    being erased can the texts be emptied, never altered. ``revision``
     counts saves of the draft: a client sends the one it has read (``If-Match``).
     ``basis`` fingerprints the patient, images and result that the writer saw.
     ``result`` is the study's result as it was when the draft was signed, ``reviewed_findings``
     what doctors had decided about its findings, and the ones they had added.
     """
+
+    erased_at_path: ClassVar[str] = "erased_at"
 
     class Status(models.TextChoices):
         """``draft`` can be edited; ``signed`` is final."""
@@ -83,6 +90,7 @@ class ReportVersion(ClinicOwnedModel):
     content_sha256 = models.CharField(max_length=64, blank=True, editable=False)
     pdf_key = models.CharField(max_length=200, blank=True, editable=False)
     pdf_sha256 = models.CharField(max_length=64, blank=True, editable=False)
+    erased_at = models.DateTimeField(null=True, blank=True, editable=False)
     # What is counted of many reports, taken out of the two documents above by the database itself,
     # so that nobody has to keep it in step. "" means that the version does not say.
     answer = models.GeneratedField(
@@ -148,13 +156,26 @@ class ReportVersion(ClinicOwnedModel):
                 )
                 | (
                     Q(status="signed", signed_by__isnull=False, signed_at__isnull=False)
-                    & ~Q(pdf_key="")
-                    & ~Q(content_sha256="")
+                    & (Q(erased_at__isnull=False) | (~Q(pdf_key="") & ~Q(content_sha256="")))
+                ),
+            ),
+            models.CheckConstraint(
+                name="report_version_erased_is_empty",
+                condition=Q(erased_at__isnull=True)
+                | Q(
+                    reason="",
+                    technique="",
+                    comparison="",
+                    findings="",
+                    impression="",
+                    recommendation="",
+                    pdf_key="",
+                    content_sha256="",
                 ),
             ),
             models.CheckConstraint(
                 name="report_version_amendment_has_reason",
-                condition=Q(number=1) | ~Q(reason=""),
+                condition=Q(number=1) | ~Q(reason="") | Q(erased_at__isnull=False),
             ),
         ]
         indexes = [

@@ -1,7 +1,7 @@
 """One imaging request and its images."""
 
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -28,6 +28,7 @@ WORKLIST_FILTERS = (
     "priority",
     "side",
     "created_by",
+    "erased_at",
 )
 
 
@@ -57,6 +58,8 @@ class Study(ClinicOwnedModel):
     images' newest analyses and the report; nothing else writes them. They are
     stored so that the worklist sorts and filters by index.
     """
+
+    erased_at_path: ClassVar[str] = "erased_at"
 
     class Status(models.TextChoices):
         """Where the study stands."""
@@ -146,6 +149,9 @@ class Study(ClinicOwnedModel):
     new_image_after_report = models.BooleanField(default=False)
     # Waits beyond the clinic's target; services.study_lateness keeps it and the urgency in line.
     is_late = models.BooleanField(default=False, editable=False)
+    # Of an erased patient's study no more is known than how old the person was, as a band.
+    erased_at = models.DateTimeField(null=True, blank=True, editable=False)
+    erased_age = models.CharField(max_length=8, blank=True, editable=False)
     # Set on a row whose result was taken off for this reader; see selectors.first_reads.
     ai_hidden = False
 
@@ -162,6 +168,17 @@ class Study(ClinicOwnedModel):
                 "study_status_known",
             ),
             choices_check("priority", [0, 1, 2], "study_priority_known"),
+            models.CheckConstraint(
+                name="study_erased_is_nobodys",
+                condition=Q(erased_at__isnull=True)
+                | Q(
+                    clinical_question="",
+                    accession_number="",
+                    study_instance_uid="",
+                    study_date__isnull=True,
+                    search__isnull=True,
+                ),
+            ),
             models.CheckConstraint(
                 name="study_probability_is_one",
                 condition=Q(probability__isnull=True)
@@ -216,8 +233,11 @@ class StudyImage(ClinicOwnedModel):
     """One stored image: the untouched original, and the sanitised copy that is served.
 
     ``sha256`` is of the original bytes and unique in the clinic (never across
-    clinics: that would tell one clinic about another's images).
+    clinics: that would tell one clinic about another's images). An erased image is a row
+    without objects; its ``sha256`` is a random number then.
     """
+
+    erased_at_path: ClassVar[str] = "erased_at"
 
     class Capture(models.TextChoices):
         """How the picture came about, where that matters for its trust."""
@@ -260,6 +280,7 @@ class StudyImage(ClinicOwnedModel):
     capture_details = models.JSONField(default=dict, blank=True, editable=False)
     photo_key = models.CharField(max_length=200, blank=True, editable=False)
     uploaded_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    erased_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ["position", "created_at", "id"]
@@ -273,7 +294,19 @@ class StudyImage(ClinicOwnedModel):
             models.CheckConstraint(
                 name="image_photo_iff_film_photo",
                 condition=Q(capture="", photo_key="")
-                | (Q(capture="film_photo") & ~Q(photo_key="")),
+                | (Q(capture="film_photo") & (~Q(photo_key="") | Q(erased_at__isnull=False))),
+            ),
+            models.CheckConstraint(
+                name="image_erased_has_no_objects",
+                condition=Q(erased_at__isnull=True)
+                | Q(
+                    original_key="",
+                    served_key="",
+                    rendition_keys__len=0,
+                    thumbnail_key="",
+                    photo_key="",
+                    sop_instance_uid="",
+                ),
             ),
             models.CheckConstraint(
                 name="image_has_pixels",

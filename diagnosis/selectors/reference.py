@@ -17,7 +17,7 @@ def reports_in_force(*, user: User) -> QuerySet[ReportVersion]:
     until another version is signed. ``answer`` says what the doctors decided about the findings:
     ``yes`` (at least one is a fracture), ``no``, ``unsure`` (one is undecided) or ``""``.
     """
-    return _in_force(ReportVersion.objects.for_user(user))
+    return _in_force(ReportVersion.objects.counted_for(user))
 
 
 def reports_in_force_of(*, clinic_id: UUID) -> QuerySet[ReportVersion]:

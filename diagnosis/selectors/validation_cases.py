@@ -147,7 +147,8 @@ def _case(
         verdict=worst.verdict,
         probability=probability,
         region=worst.region,
-        age=_age(first["study__patient__birth_date"], arrived.astimezone(zone).date()),
+        age=first["study__erased_age"]
+        or age_band(first["study__patient__birth_date"], arrived.astimezone(zone).date()),
         hardware="with" if any("hardware" in result.warnings for result in seen) else "without",
         view="" if "" in views else "+".join(views),
     )
@@ -157,7 +158,8 @@ def _badness(said: Said) -> tuple[int, float]:
     return _WORST_FIRST.index(Verdict(said.verdict)), -(said.probability or 0.0)
 
 
-def _age(born: date | None, day: date) -> str:
+def age_band(born: date | None, day: date) -> str:
+    """Return the group of ages that a person belonged to on a day, ``""`` when unknown."""
     if born is None or born > day:
         return ""
     years = day.year - born.year - ((day.month, day.day) < (born.month, born.day))
@@ -175,7 +177,7 @@ def _images(clinic: Clinic, period: Period) -> dict[UUID, list[dict[str, Any]]]:
     found: dict[UUID, list[dict[str, Any]]] = defaultdict(list)
     columns = (
         "id", "study_id", "view_position", "study__created_at", "study__patient_id",
-        "study__patient__birth_date",
+        "study__patient__birth_date", "study__erased_age",
     )  # fmt: skip
     for row in rows.values(*columns):
         found[row["study_id"]].append(row)

@@ -9,6 +9,7 @@ theirs and are in force again when the rows are in.
 import gzip
 import hashlib
 import io
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -124,7 +125,7 @@ def table_check(copy: TableCopy, path: Path) -> bool:
             counted = _Counted(packed)
             while counted.read(2**20):
                 pass
-    except (OSError, EOFError):  # not there, cut short, or not what gzip wrote
+    except (OSError, EOFError, zlib.error):  # not there, cut short, or not what gzip wrote
         return False
     return (counted.rows, counted.sha256) == (copy.rows, copy.sha256)
 

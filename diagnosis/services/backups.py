@@ -48,6 +48,8 @@ from diagnosis.services.backup_tables import (
     table_dump,
     tables,
 )
+from diagnosis.services.erasure_list import erasure_list, erasures_noted
+from diagnosis.services.erasure_runs import erasures_replay
 from diagnosis.services.integrity import objects_stored, objects_verify
 from diagnosis.storage import KINDS, object_list, object_read, object_replace
 
@@ -69,6 +71,7 @@ class Findings:
 
     rows: int = 0
     objects: int = 0
+    erased: int = 0  # patients who were erased after the backup, and again after the restore
     flaws: list[str] = field(default_factory=list)
 
 
@@ -148,8 +151,17 @@ def site_verify(manifest: Manifest | None = None) -> Findings:
     return findings
 
 
-def backup_restore(*, folder: Path, other_key: bool = False, tell: Tell | None = None) -> Findings:
+def backup_restore(
+    *,
+    folder: Path,
+    other_key: bool = False,
+    erasures: Path | None = None,
+    tell: Tell | None = None,
+) -> Findings:
     """Fill an empty site, database and object store, from a backup, and check the result.
+
+    Who was erased after the backup was taken is erased again: by the list ``erasures``, and by
+    those that lie beside the backup and where the settings say.
 
     Raises:
         NotABackupError: there is no whole backup in ``folder``.
@@ -157,6 +169,8 @@ def backup_restore(*, folder: Path, other_key: bool = False, tell: Tell | None =
         OSError: storage does not answer; what is there already stays, and is no whole site.
     """
     manifest = manifest_read(folder)
+    lists = {erasures, folder.parent / "erasures.jsonl", erasure_list()}
+    gone = [erased for path in lists for erased in erasures_noted(path)]
     _refuse_what_does_not_fit(manifest, folder, other_key=other_key)
     call_command("db_migrate", verbosity=0)
     _refuse_other_release(manifest)
@@ -170,7 +184,12 @@ def backup_restore(*, folder: Path, other_key: bool = False, tell: Tell | None =
             tell("objects", number, total)
     rows_load({table_path(folder, t.name): t for t in manifest.tables}, manifest.sequences)
     findings = site_verify(manifest)
-    _record(None, "backup.restore", manifest.name, failed=bool(findings.flaws))
+    findings.erased = erasures_replay(gone)
+    if findings.erased:
+        findings.flaws += site_verify().flaws
+    _record(
+        None, "backup.restore", manifest.name, failed=bool(findings.flaws), erased=findings.erased
+    )
     return findings
 
 

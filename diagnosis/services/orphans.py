@@ -14,6 +14,7 @@ from accounts.tenancy import clinic_scope
 from diagnosis.models import (
     Analysis,
     ClinicOwnedModel,
+    PatientExport,
     ReportVersion,
     ResumableUpload,
     StudyImage,
@@ -30,6 +31,7 @@ _NAMED_BY: Final[dict[type[ClinicOwnedModel], tuple[str, ...]]] = {
     ReportVersion: ("reports",),
     StudyKeyImage: ("keyimages",),
     ResumableUpload: ("parts",),
+    PatientExport: ("exports",),
 }
 
 

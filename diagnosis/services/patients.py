@@ -197,7 +197,8 @@ def patient_kept(patient: Patient) -> Patient:
 
 def _locked(pks: list[UUID]) -> list[Patient]:
     rows = Patient.objects.select_for_update(no_key=True).filter(pk__in=pks)
-    return list(rows.defer("search").order_by("pk"))  # one order: no deadlock
+    found = rows.defer("search").order_by("pk")  # one order: no deadlock
+    return [patient for patient in found if patient.erased_at is None]
 
 
 def _unmerged(patient: Patient) -> Patient:

@@ -137,7 +137,8 @@ def _study(actor: User, clinic_id: UUID, patient: Patient, dicom: DicomAttribute
     """Return the study that the image belongs to, by its UID, else by its order's number."""
     uid = known_uid(dicom.study_instance_uid)
     accession = dicom.header.get("AccessionNumber", "").strip()[:64]
-    studies = Study.objects.filter(clinic_id=clinic_id).select_related("patient")
+    studies = Study.objects.filter(clinic_id=clinic_id, erased_at__isnull=True)
+    studies = studies.select_related("patient")
     wanted: list[dict[str, Any]] = []
     if uid:
         wanted.append({"study_instance_uid": uid})

@@ -224,6 +224,7 @@ def _locked(pks: list[UUID]) -> list[Study]:
     # waited for and the study has got another patient meanwhile.
     rows = Study.objects.filter(pk__in=pks).order_by("pk")
     list(rows.select_for_update(no_key=True).values_list("pk"))
+    rows = rows.filter(erased_at__isnull=True)  # perhaps by whoever held the lock
     return list(rows.select_related("patient").defer("search", "patient__search"))
 
 

@@ -19,7 +19,9 @@ from diagnosis.selectors.rules import PRIORITY_KEYS, VERDICT_KEYS, Rules, rules_
 from diagnosis.services.study_urgency import study_urgency_parts
 
 AT_ONCE: Final = 500
-_WAITS = Q(status__in=WAITING_FOR_READER) | Q(new_image_after_report=True)
+_WAITS = (Q(status__in=WAITING_FOR_READER) | Q(new_image_after_report=True)) & Q(
+    erased_at__isnull=True
+)
 
 
 def lateness_sweep() -> int:

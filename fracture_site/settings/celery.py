@@ -26,6 +26,8 @@ JOB_TRANSIENT_PATIENCE = timedelta(minutes=env_int("JOB_TRANSIENT_PATIENCE_MIN",
 # While the oldest analysis waits longer than this, programs and devices are told to send later;
 # what is urgent and what people upload on a page is always taken. 0: nothing is refused.
 INTAKE_MAX_QUEUE_AGE = timedelta(seconds=env_int("INTAKE_MAX_QUEUE_AGE_S", default=600))
+# An object store that is away must not end an erasure: what was promised is done in the end.
+ERASURE_PATIENCE = timedelta(days=env_int("ERASURE_PATIENCE_D", default=14, minimum=1))
 JOB_TASK_BUDGET = timedelta(seconds=5)  # then the task ends and wakes the next one
 JOB_SWEEP_INTERVAL = timedelta(seconds=env_int("JOB_SWEEP_INTERVAL_S", default=5, minimum=1))
 
@@ -81,6 +83,8 @@ CELERY_TASK_ROUTES = {  # the courier's: whatever waits for systems outside
     "diagnosis.tasks.run_next_prior_fetch": {"queue": "deliveries"},
     # Takes seconds to minutes and needs no model.
     "diagnosis.tasks.run_next_validation": {"queue": "deliveries"},
+    "diagnosis.tasks.run_next_erasure": {"queue": "deliveries"},
+    "diagnosis.tasks.run_next_patient_export": {"queue": "deliveries"},
 }
 CELERY_TIMEZONE = env_str("TIME_ZONE", "UTC")  # nights are nights of the site
 CELERY_BEAT_SCHEDULE = {
@@ -118,6 +122,11 @@ CELERY_BEAT_SCHEDULE = {
     "back-up": {
         "task": "diagnosis.tasks.take_backup",
         "schedule": crontab(hour="0", minute="23"),
+        "options": {"expires": 6 * 3600},
+    },
+    "propose-erasures": {
+        "task": "diagnosis.tasks.propose_erasures",
+        "schedule": crontab(hour="4", minute="23"),
         "options": {"expires": 6 * 3600},
     },
     "verify-audit-trail": {

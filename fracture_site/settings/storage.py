@@ -21,6 +21,12 @@ AUDIT_ANCHOR_INTERVAL_S = env_int("AUDIT_ANCHOR_INTERVAL_S", default=60, minimum
 # Where `manage.py backup` and the page of backups write: a disk of its own, shared by web and
 # worker hosts. Empty: no backups from here (docs/runbooks/backup-and-restore.md).
 BACKUP_ROOT = env_str("BACKUP_ROOT", "")
+# Who was erased, as ids, kept outside of the database: `restore` erases them again.
+ERASURE_LIST = env_str(
+    "ERASURE_LIST", str(Path(BACKUP_ROOT) / "erasures.jsonl") if BACKUP_ROOT else ""
+)
+EXPORT_KEEP_HOURS = env_int("EXPORT_KEEP_HOURS", default=48, minimum=1)
+RETENTION_MIN_YEARS = env_int("RETENTION_MIN_YEARS", default=2, minimum=1)
 BACKUP_KEEP = env_int("BACKUP_KEEP", default=14, minimum=1)
 
 

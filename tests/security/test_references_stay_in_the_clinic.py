@@ -11,6 +11,7 @@ from accounts.tenancy import clinic_scope
 from diagnosis.models import (
     AlertRecipient,
     ClinicOwnedModel,
+    Erasure,
     FindingReview,
     FirstRead,
     MindChange,
@@ -18,20 +19,24 @@ from diagnosis.models import (
     RecallContact,
     ReportVersion,
     ReportWithdrawal,
+    RetentionHold,
     Study,
 )
 from tests.factories import (
     AlertRecipientFactory,
     AnnotationFactory,
     DeliveryFactory,
+    ErasureFactory,
     FindingFactory,
     FindingReviewFactory,
     Hl7MessageFactory,
     OrderFactory,
+    PatientExportFactory,
     PatientFactory,
     PriorFetchFactory,
     ReportVersionFactory,
     ResumableUploadFactory,
+    RetentionHoldFactory,
     ShadowRunFactory,
     ShareCommentFactory,
     StudyClaimFactory,
@@ -63,6 +68,8 @@ def clinic_with_a_row_in_every_table(*, leaves=True):
     AnnotationFactory(image=finding.analysis.image)
     StudyKeyImageFactory(image=finding.analysis.image)
     StudyClaimFactory(study=study)
+    for factory in (ErasureFactory, RetentionHoldFactory, PatientExportFactory):
+        factory(patient=study.patient)
     ShadowRunFactory(analysis=finding.analysis)
     AlertRecipientFactory(alert__study=study)
     ShareCommentFactory(share__study=study)
@@ -105,6 +112,7 @@ def test_all_edges_are_known():
         "ShareComment.share",
         "DraftCopy.version", "SecondReading.version", "ReportWithdrawal.version",
         "FirstRead.study", "MindChange.first", "PreliminaryRead.study",
+        "RetentionHold.patient", "Erasure.patient", "PatientExport.patient",
         "Discrepancy.study", "RecallTask.discrepancy", "RecallContact.task",
     }  # fmt: skip
 
@@ -118,7 +126,8 @@ def test_a_row_cannot_point_to_another_clinic_not_even_for_the_application_role(
         # Rules about numbers of rows would refuse first.
         if field.related_model is not ReportVersion:
             ReportVersion.objects.all().delete()
-        AlertRecipient.objects.all().delete()
+        for one_each in (AlertRecipient, Erasure, RetentionHold):
+            one_each._base_manager.all().delete()
         if field.unique:
             model._base_manager.all().delete()
         target = field.related_model._base_manager.get().pk

@@ -16,6 +16,7 @@ from diagnosis.models import (
     Device,
     Discrepancy,
     DraftCopy,
+    Erasure,
     Finding,
     FindingReview,
     FirstRead,
@@ -26,6 +27,7 @@ from diagnosis.models import (
     MindChange,
     Order,
     Patient,
+    PatientExport,
     PreliminaryRead,
     PriorFetch,
     RecallContact,
@@ -33,6 +35,8 @@ from diagnosis.models import (
     Report,
     ReportVersion,
     ReportWithdrawal,
+    RetentionHold,
+    RetentionPolicy,
     SecondReading,
     Study,
     StudyImage,
@@ -44,14 +48,17 @@ from tests.factories import (
     ClinicFactory,
     DeliveryFactory,
     DeviceFactory,
+    ErasureFactory,
     FindingFactory,
     FindingReviewFactory,
     Hl7MessageFactory,
     MembershipFactory,
     OrderFactory,
+    PatientExportFactory,
     PatientFactory,
     PriorFetchFactory,
     ReportVersionFactory,
+    RetentionHoldFactory,
     StudyFactory,
     StudyImageFactory,
     StudyKeyImageFactory,
@@ -63,7 +70,8 @@ CLINICAL: list[type[Model]] = [
     Patient, Study, StudyImage, Analysis, Finding, FindingReview, Report, ReportVersion,
     IdempotencyRecord, Order, Hl7Sender, Hl7Message, Destination, Delivery, Device, PriorFetch,
     Annotation, StudyKeyImage, TextMacro, DraftCopy, SecondReading, ReportWithdrawal, FirstRead,
-    MindChange, PreliminaryRead, Discrepancy, RecallTask, RecallContact,
+    MindChange, PreliminaryRead, Discrepancy, RecallTask, RecallContact, Erasure, RetentionHold,
+    PatientExport, RetentionPolicy,
 ]  # fmt: skip
 WALL = "row-level security"
 
@@ -83,7 +91,10 @@ def clinic_a():
     AnnotationFactory(image=finding.analysis.image)
     StudyKeyImageFactory(image=finding.analysis.image)
     DeviceFactory(membership=member)
+    for factory in (ErasureFactory, RetentionHoldFactory, PatientExportFactory):
+        factory(patient=study.patient)
     with clinic_scope(member.clinic_id):
+        RetentionPolicy.objects.create(clinic=member.clinic)
         IdempotencyRecord.objects.create(
             clinic=member.clinic, user_id=member.user_id, key="k", status_code=201, body={}
         )

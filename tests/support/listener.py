@@ -48,6 +48,12 @@ class Listener:
         self.log.unlink(missing_ok=True)
 
     @property
+    def pid(self) -> int:
+        """The listener's process."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def memory_bytes(self) -> int:
         """What it occupies, without its limited children."""
         assert self._process is not None

@@ -36,10 +36,13 @@ from tests.factories import (
     DeliveryFactory,
     DestinationFactory,
     DeviceFactory,
+    ErasureFactory,
     MembershipFactory,
     ModelVersionFactory,
+    PatientExportFactory,
     PatientFactory,
     PriorFetchFactory,
+    RetentionHoldFactory,
     ShareCommentFactory,
     StudyFactory,
     StudyImageFactory,
@@ -139,6 +142,9 @@ def site() -> Site:
     AlertRecipientFactory(alert=AlertFactory(study=waiting), user=me.user)
     colleague = MembershipFactory(doctor=True, clinic=clinic)
     token = ApiTokenFactory(membership=me)
+    erasure = ErasureFactory(patient=twin)
+    export = PatientExportFactory(patient=study.patient, requested_by=me.user, object_key=key)
+    RetentionHoldFactory(patient=study.patient, placed_by=me.user)
     destination = DestinationFactory(clinic=clinic)
     DeliveryFactory(study=study, destination=destination)
     share = StudyShareFactory(study=study, created_by=me.user, token_hash=secret_hash(SECRET))
@@ -169,6 +175,8 @@ def site() -> Site:
         "/clinic/destinations/": destination.pk,
         "/clinic/devices/": DeviceFactory(membership=me).pk,
         "/models/": model.pk,
+        "/erasures/": erasure.pk,
+        "/exports/": export.pk,
         "/tokens/": token.pk,
         "/invitation/": SECRET,
         "/second-opinion/": SECRET,

@@ -9,7 +9,6 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.models import AuditEvent, User
 from accounts.policy import Action
-from diagnosis.api.fhir import build
 from diagnosis.api.fhir.parameters import (
     EVERYTHING,
     NOTHING,
@@ -27,6 +26,7 @@ from diagnosis.interop.fhir_base import FhirContext
 from diagnosis.interop.fhir_orders import source_of
 from diagnosis.models import Analysis, Order, StudyImage
 from diagnosis.selectors import fhir
+from diagnosis.services import fhir_build as build
 
 _ISSUED = "When the analysis ended; the time of exposure is not kept."
 _REGISTERED = "When the study was registered; the time of exposure is not kept."

@@ -16,7 +16,6 @@ from rest_framework.views import APIView
 
 from accounts.policy import require
 from diagnosis.api.base import AlwaysJson, BoundedJSONParser, ClinicViewSet
-from diagnosis.api.fhir.build import fhir_context
 from diagnosis.api.fhir.errors import NotAcceptableFormat, fhir_exception_handler
 from diagnosis.api.fhir.reader import Reader
 from diagnosis.api.fhir.resources import RESOURCES, Served
@@ -24,6 +23,7 @@ from diagnosis.api.fhir.search import one, search_asked, search_bundle, search_p
 from diagnosis.interop.fhir import ServedResource, fhir_capability_statement
 from diagnosis.interop.fhir_base import FhirContext
 from diagnosis.models import Patient
+from diagnosis.services.fhir_build import fhir_context
 from diagnosis.services.fhir_reads import fhir_resource_opened, fhir_resources_listed
 from fracture_site.common.models import UUIDModel
 

@@ -1,6 +1,7 @@
 """Fill an empty site from a backup and check the result."""
 
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -23,13 +24,23 @@ class Command(BackupCommand):
             "--other-key", action="store_true", help="Go on with another SECRET_KEY than that time"
         )
 
+        parser.add_argument(
+            "--erasures", type=Path, help="List of erasures, when it lies neither with the backup "
+            "nor at ERASURE_LIST",
+        )  # fmt: skip
+
     def handle(self, *_args: Any, **options: Any) -> None:
         folder = self.folder(options["backup"])
         if self.dry_run:
             self.stdout.write(f"Would restore {folder}")
             return
         try:
-            found = backup_restore(folder=folder, other_key=options["other_key"], tell=self.tell)
+            found = backup_restore(
+                folder=folder,
+                other_key=options["other_key"],
+                erasures=options["erasures"],
+                tell=self.tell,
+            )
         except NotABackupError as error:
             raise CommandError(f"{folder} holds no whole backup.") from error
         except (RestoreRefusedError, RowsRefusedError) as error:
@@ -44,7 +55,7 @@ class Command(BackupCommand):
             self.stdout.write(flaw)
         self.stdout.write(
             f"Restored: {found.rows} rows, {found.objects} objects read again, "
-            f"audit trail checked, {len(found.flaws)} flaws"
+            f"audit trail checked, {found.erased} patients erased again, {len(found.flaws)} flaws"
         )
         if found.flaws:
             raise CommandError(

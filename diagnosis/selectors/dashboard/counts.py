@@ -127,7 +127,7 @@ def references(*, user: User, period: Period) -> list[ReferenceCell]:
 
 def turnaround(*, user: User, period: Period) -> dict[int | None, Wait]:
     """Return the time from arrival to the first signed report, by urgency; ``None``: all."""
-    signed = ReportVersion.objects.for_user(user).filter(
+    signed = ReportVersion.objects.counted_for(user).filter(
         own_work("report__study"), status=ReportVersion.Status.SIGNED, number=1
     )
     rows = _of_period(signed, period, "report__study__created_at")
@@ -144,7 +144,7 @@ def ai_waits(*, user: User, period: Period) -> dict[int | None, Wait]:
 def waiting_now(*, user: User) -> dict[int | None, Wait]:
     """Return how long the studies that nobody has reported wait already, whatever the period."""
     waiting = _own_studies(user).filter(
-        Q(status__in=WAITING_FOR_READER) | Q(new_image_after_report=True)
+        Q(status__in=WAITING_FOR_READER) | Q(new_image_after_report=True), erased_at__isnull=True
     )
     return _waits(waiting, Now() - F("created_at"), "priority")
 
@@ -169,7 +169,7 @@ def failures(*, user: User, period: Period) -> dict[tuple[str, str], int]:
     """Return how many analyses and deliveries failed, by kind and code."""
     found = {}
     for kind, model in (("analysis", Analysis), ("delivery", Delivery)):
-        failed = model.objects.for_user(user).filter(status=model.Status.FAILED)
+        failed = model.objects.counted_for(user).filter(status=model.Status.FAILED)
         rows = _of_period(failed, period, "created_at").order_by()
         for code, count in rows.values_list("error_code").annotate(n=Count("*")):
             found[kind, code] = count
@@ -181,7 +181,7 @@ def _studies(user: User, period: Period) -> QuerySet[Study]:
 
 
 def _own_studies(user: User) -> QuerySet[Study]:
-    return Study.objects.for_user(user).exclude(pk__in=_fetched(user))
+    return Study.objects.counted_for(user).exclude(pk__in=_fetched(user))
 
 
 def _fetched(user: User) -> QuerySet[Any]:
@@ -190,11 +190,11 @@ def _fetched(user: User) -> QuerySet[Any]:
     There are few of these. Left out by id, the rest is counted from an index alone; asked of each
     row, it takes every row of the table, and of two more for an analysis.
     """
-    return Study.objects.for_user(user).exclude(own_work()).values("pk")
+    return Study.objects.counted_for(user).exclude(own_work()).values("pk")
 
 
 def _answers(user: User) -> QuerySet[Analysis]:
-    done = Analysis.objects.for_user(user).filter(status=Analysis.Status.SUCCEEDED)
+    done = Analysis.objects.counted_for(user).filter(status=Analysis.Status.SUCCEEDED)
     return done.exclude(image__in=StudyImage.objects.filter(study__in=_fetched(user)).values("pk"))
 
 

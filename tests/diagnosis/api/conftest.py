@@ -26,8 +26,10 @@ from tests.factories import (
     DeliveryFactory,
     DestinationFactory,
     DiscrepancyFactory,
+    ErasureFactory,
     FindingFactory,
     MembershipFactory,
+    PatientExportFactory,
     PatientFactory,
     RecallTaskFactory,
     ReportFactory,
@@ -171,6 +173,10 @@ def world_of(clinic, author) -> SimpleNamespace:
         destination=destination,
         delivery=delivery,
         upload=ResumableUploadFactory(study=study, owner=author),
+        erasure=ErasureFactory(patient=patient),
+        export=PatientExportFactory(
+            patient=patient, requested_by=author, object_key=stored("exports", "application/zip")
+        ),
         clinic=clinic,
         patient=patient,
         study=study,

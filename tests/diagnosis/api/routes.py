@@ -59,6 +59,18 @@ def body(route: Route, world: Any) -> dict[str, Any]:
         "patch patient-detail": {"given_name": "Grace"},
         "post patient-merge": {"into": str(world.patient.pk)},
         "post patient-unmerge": {},
+        "put retention": {
+            "keep_years": 12, "minors_until_age": 28, "reports_years": 0, "grace_days": 30,
+        },
+        "post patient-erase": {
+            "record_number": world.patient.record_number, "reason": "person", "password": PASSWORD,
+        },
+        "post patient-hold": {"reason": "Lawsuit"},
+        "post patient-release-hold": {},
+        "post patient-export": {"password": PASSWORD},
+        "post erasure-cancel": {},
+        "post erasure-retry": {},
+        "post export-file": {"password": PASSWORD},
         "post study-list": {"patient": str(world.patient.pk)},
         "patch study-detail": {"priority": "stat"},
         "post study-analyses": {},

@@ -18,9 +18,12 @@ pytestmark = pytest.mark.django_db
 QUIET = {"get me", "get model-list", "get destination-list", "get destination-detail",
          "get delivery-list", "get delivery-detail", "get macro-list",
          "get macro-detail", "get dashboard", "get upload-detail", "post study-uploads",
-         "patch upload-detail", "delete upload-detail"}  # fmt: skip
+         "patch upload-detail", "delete upload-detail",
+         "get retention", "get erasure-list", "get erasure-detail", "get export-detail",
+         }  # fmt: skip
 OF_NO_PATIENT = {"get audit-event-list", "post destination-list", "patch destination-detail",
-                 "post destination-test", "post macro-list", "delete macro-detail"}  # fmt: skip
+                 "post destination-test", "post macro-list", "delete macro-detail",
+                 "put retention"}  # fmt: skip
 # Change nothing with what ``routes.body`` sends: the state is that already.
 SAME_AS_BEFORE = {"post study-assign", "post study-move", "post study-release", "post image-move",
                   "post report-list"}  # fmt: skip

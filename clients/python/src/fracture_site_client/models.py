@@ -235,6 +235,36 @@ class DiscrepancyResolveRequest(BaseModel):
     resolution: str
 
 
+class EraseRequest(BaseModel):
+    """
+    Which patient, named a second time, why, and the proof of who asks.
+    """
+
+    otp: str | None = None
+    password: str | None = None
+    reason: str
+    record_number: str
+
+
+class Erasure(BaseModel):
+    """
+    An erasure that is planned (`due_at` lies ahead), under way, done or failed.
+    """
+
+    created_at: AwareDatetime
+    due_at: AwareDatetime
+    emptied_at: AwareDatetime | None
+    error_code: str
+    finished_at: AwareDatetime | None
+    id: UUID
+    objects_deleted: int
+    patient: UUID
+    reason: str
+    source: str
+    status: str
+    studies: int
+
+
 class Error(BaseModel):
     """
     Every error: a stable code for programs, a sentence for people.
@@ -307,6 +337,22 @@ class FinishRequest(BaseModel):
     second_reader: bool | None = Field(
         None, description="Where the clinic allows it; some reports always have one."
     )
+
+
+class Held(BaseModel):
+    """
+    Whether a patient is kept from being erased.
+    """
+
+    held: bool
+
+
+class HoldRequest(BaseModel):
+    """
+    Why a patient must be kept.
+    """
+
+    reason: str
 
 
 class ImageLinks(BaseModel):
@@ -414,6 +460,20 @@ class PaginatedDestinationList(BaseModel):
         examples=[None],
     )
     results: list[Destination]
+
+
+class PaginatedErasureList(BaseModel):
+    next: str | None = Field(
+        ...,
+        description="Address of the next page, null when there is none.",
+        examples=["https://clinic.example/api/v1/studies/?cursor=cD0yMDI2LTExLTIw"],
+    )
+    previous: str | None = Field(
+        ...,
+        description="Address of the previous page, null when there is none.",
+        examples=[None],
+    )
+    results: list[Erasure]
 
 
 class PaginatedMacroList(BaseModel):
@@ -526,6 +586,24 @@ class Patient(BaseModel):
     record_number: str
     sex: str
     updated_at: AwareDatetime
+
+
+class PatientExport(BaseModel):
+    """
+    A file with all data of a patient, or the promise of one; `progress` is in percent.
+    """
+
+    created_at: AwareDatetime
+    downloads: int
+    error_code: str
+    expires_at: AwareDatetime | None
+    finished_at: AwareDatetime | None
+    id: UUID
+    patient: UUID
+    progress: int
+    sha256: str
+    size_bytes: int
+    status: str
 
 
 class PatientInputRequest(BaseModel):
@@ -681,6 +759,28 @@ class ResumableUpload(BaseModel):
     length: int
     offset: int
     study: UUID
+
+
+class RetentionPolicy(BaseModel):
+    """
+    How long the clinic keeps its patients; `keep_years: null` keeps them for ever.
+    """
+
+    grace_days: int
+    keep_years: int | None
+    minors_until_age: int
+    reports_years: int
+
+
+class RetentionPolicyRequest(BaseModel):
+    """
+    How long the clinic keeps its patients; `keep_years: null` keeps them for ever.
+    """
+
+    grace_days: int
+    keep_years: int | None
+    minors_until_age: int
+    reports_years: int
 
 
 class SignRequest(BaseModel):
