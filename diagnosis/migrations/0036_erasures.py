@@ -124,7 +124,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0008_smart_services'),
-        ('diagnosis', '0034_annotation_regions'),
+        ('diagnosis', '0035_result_figures'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
