@@ -50,6 +50,7 @@ _DX: Final = UID("1.2.840.10008.5.1.4.1.1.1.1")
 class Verdict:
     """What came of many files."""
 
+    limit_s: float = SLOWEST_S
     files: int = 0
     answers: Counter[str] = field(default_factory=Counter)
     slowest_s: float = 0.0
@@ -65,7 +66,7 @@ class Verdict:
         self.slowest_s = max(self.slowest_s, seconds)
         if not fine:
             self.wrong.append(f"{name}: {answer}")
-        if seconds > SLOWEST_S:
+        if seconds > self.limit_s:
             self.wrong.append(f"{name}: {seconds:.1f} s")
 
     @property

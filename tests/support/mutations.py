@@ -147,7 +147,7 @@ def _element_length(data: bytes, rng: random.Random) -> bytes:
     out = bytearray(data)
     new = rng.choice((*_LENGTHS, length + 1, max(0, length - 1), length * 2 & 0xFFFFFFFF))
     if value - at == 12:
-        struct.pack_into("<I", out, at + 8, new)
+        struct.pack_into("<I", out, at + 8, new & 0xFFFFFFFF)
     elif at + 8 <= len(out):
         struct.pack_into("<H", out, at + 6, new & 0xFFFF)
     return bytes(out)
