@@ -42,8 +42,7 @@ def make_server(address: tuple[str, int]) -> GuardedServer:
     _config.LOG_HANDLER_LEVEL = "none"
     entity = AE(ae_title=settings.DIMSE_AE_TITLE)
     entity.maximum_pdu_size = MAX_PDU
-    # The server counts; threads of those it has hung up on linger for a moment.
-    entity.maximum_associations = 100 * settings.DIMSE_MAX_CONNECTIONS
+    entity.maximum_associations = settings.DIMSE_MAX_CONNECTIONS
     entity.acse_timeout = 10
     entity.dimse_timeout = 30
     entity.network_timeout = 60
