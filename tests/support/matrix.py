@@ -207,7 +207,7 @@ class _World:
 
     def __getattr__(self, name: str) -> Any:
         plural = {"study": "studies"}.get(name, f"{name}s")
-        return type("Row", (), {"pk": self._ids[plural]})
+        return type("Row", (), {"pk": self._ids[plural], "record_number": "4711"})
 
 
 def cases(routes: tuple[Route, ...], member: Principal) -> Iterator[tuple[Route, str]]:

@@ -10,6 +10,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 CHANGES = ("post", "put", "patch", "delete")
 # What is no id: the page of a list, the part of a picture, the word of an action.
 WORDS = {
+    "erasures": "cancel",
     "number": "1", "frames": "1", "tag": "7FE00010", "key": "volume", "verb": "recall",
     "app_label": "accounts", "url": "accounts/nothing/", "content_type_id": "1",
     "provider_id": "hospital", "findings": "accept", "discrepancies": "rate",
