@@ -13,6 +13,7 @@ TEST_DATA ?= var/test
 CHAOS ?=
 SECONDS ?= 600
 SAMPLES ?= 200
+EXAMPLES ?= 20
 CLINIC_A ?= 2000
 CLINIC_B ?= 20
 BACKUPS ?=
@@ -155,6 +156,19 @@ frontend/node_modules/.package-lock.json: frontend/package-lock.json
 oracle: .venv/installed-dev ## Whether time tells what other clinics have (SAMPLES; JSON lines)
 	@SAMPLES="$(SAMPLES)" $(BIN)/python -m fracture_site.embedded run --data var/oracle --throwaway -- \
 		$(BIN)/python -m pytest -q -s -n0 tests/security/long_oracle.py
+
+.PHONY: schemathesis
+schemathesis: .venv/installed-dev .venv-schemathesis/bin/schemathesis ## Ask a running API as four callers what its description allows (EXAMPLES, SEED; JSON lines)
+	@EXAMPLES="$(EXAMPLES)" SEED="$(SEED)" $(BIN)/python -m fracture_site.embedded run --data var/schemathesis --throwaway -- \
+		$(BIN)/python -m pytest -q -s -n0 tests/security/long_contract.py
+
+.venv-schemathesis/bin/schemathesis:
+	@"$(PYTHON)" -m venv .venv-schemathesis && .venv-schemathesis/bin/pip install -q --disable-pip-version-check schemathesis==4.32.5
+
+.PHONY: tenancy-mutants
+tenancy-mutants: .venv/installed-dev ## Take each clinic's filter out in turn; the matrix must notice (a JSON line)
+	@$(BIN)/python -m fracture_site.embedded run --data var/tenancy --throwaway -- \
+		$(BIN)/python -m pytest -q -s -n0 tests/security/long_tenancy.py
 
 .PHONY: tenancy
 tenancy: .venv/installed-dev ## Everybody asks for everything, in every way (the suite leaves out who is alike)

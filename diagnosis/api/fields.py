@@ -67,3 +67,11 @@ class BoxField(serializers.Field[Any, Any, list[float], Any]):
     def to_representation(self, value: Any) -> list[float]:
         """Return x, y, width, height."""
         return [round(side, 1) for side in (value.x, value.y, value.width, value.height)]
+
+
+def may_be_blank(*names: str) -> dict[str, dict[str, bool]]:
+    """Return ``extra_kwargs`` that say of read choices that they may be empty.
+
+    Without it the description lists the choices alone, and an answer without one breaks it.
+    """
+    return {name: {"allow_blank": True} for name in names}

@@ -39,7 +39,10 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
     study = serializers.UUIDField(source="study_id", read_only=True)
     patient = serializers.UUIDField(source="study.patient_id", read_only=True)
     acknowledged_by = serializers.UUIDField(
-        source="acknowledged_by_id", read_only=True, help_text="Null until somebody answers."
+        source="acknowledged_by_id",
+        read_only=True,
+        allow_null=True,
+        help_text="Null until somebody answers.",
     )
     read_first = serializers.BooleanField(
         source="is_masked",

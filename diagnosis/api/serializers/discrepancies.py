@@ -6,7 +6,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from diagnosis.api import examples
-from diagnosis.api.fields import PersonSerializer
+from diagnosis.api.fields import PersonSerializer, may_be_blank
 from diagnosis.models import (
     Discrepancy,
     FractureAnswer,
@@ -121,6 +121,7 @@ class RecallSerializer(serializers.ModelSerializer[RecallTask]):
             "outcome", "closed_by", "closed_at",
         ]  # fmt: skip
         read_only_fields = fields
+        extra_kwargs = may_be_blank("outcome")
 
 
 @extend_schema_serializer(examples=[OpenApiExample("Contact", _CONTACT)])

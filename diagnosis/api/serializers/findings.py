@@ -6,7 +6,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_sc
 from rest_framework import serializers
 
 from diagnosis.api import examples
-from diagnosis.api.fields import PersonSerializer
+from diagnosis.api.fields import PersonSerializer, may_be_blank
 from diagnosis.api.serializers.results import FindingSerializer
 from diagnosis.models import Finding, FindingReview
 from diagnosis.models.finding_reviews import DESCRIPTION
@@ -60,6 +60,7 @@ class FindingReviewSerializer(serializers.ModelSerializer[FindingReview]):
             "created_at",
         ]
         read_only_fields = fields
+        extra_kwargs = may_be_blank(*DESCRIPTION, "reject_reason")
 
     @extend_schema_field(GivenBoxField())
     def get_box(self, review: FindingReview) -> list[float]:

@@ -7,6 +7,7 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from diagnosis.api import examples
+from diagnosis.api.fields import may_be_blank
 from diagnosis.api.serializers.results import AnalysisSerializer, ImageResultSerializer
 from diagnosis.models import StudyImage
 
@@ -70,6 +71,7 @@ class ImageSerializer(serializers.ModelSerializer[StudyImage]):
             "links",
         ]
         read_only_fields = fields
+        extra_kwargs = may_be_blank("capture")
 
     @extend_schema_field(ImageLinksSerializer)
     def get_links(self, image: StudyImage) -> dict[str, str | None]:

@@ -6,6 +6,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from diagnosis.api import examples
+from diagnosis.api.fields import may_be_blank
 from diagnosis.api.serializers.reports import SignSerializer
 from diagnosis.models import Erasure, PatientExport, RetentionPolicy
 
@@ -64,6 +65,7 @@ class ErasureSerializer(serializers.ModelSerializer[Erasure]):
             "emptied_at", "finished_at", "studies", "objects_deleted",
         ]  # fmt: skip
         read_only_fields = fields
+        extra_kwargs = may_be_blank("reason")
 
 
 @extend_schema_serializer(

@@ -7,7 +7,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_sc
 from rest_framework import serializers
 
 from diagnosis.api import examples
-from diagnosis.api.fields import PriorityField
+from diagnosis.api.fields import PriorityField, may_be_blank
 from diagnosis.api.serializers.images import ImageSerializer
 from diagnosis.api.serializers.results import StudyResultSerializer
 from diagnosis.api.serializers.worklist import ClaimSerializer, UrgencySerializer
@@ -45,6 +45,7 @@ class StudySummarySerializer(serializers.ModelSerializer[Study]):
         model = Study
         fields = _SUMMARY
         read_only_fields = fields
+        extra_kwargs = may_be_blank("body_part", "side")
 
 
 @extend_schema_serializer(examples=[OpenApiExample("Study", examples.STUDY)])

@@ -47,6 +47,7 @@ class StudyAnnotationsViewSet(ClinicViewSet[Any]):
 
     queryset = Study.objects.none()
     serializer_class = AnnotationSerializer
+    pagination_class = None  # one study has few
 
     @operation(
         "List the caller's annotations of a study",
@@ -67,6 +68,7 @@ class StudyKeyImagesViewSet(ClinicViewSet[Any]):
 
     queryset = Study.objects.none()
     serializer_class = KeyImageSerializer
+    pagination_class = None  # one study has few
 
     @operation(
         "List a study's key images",

@@ -204,6 +204,7 @@ class PreliminaryReadViewSet(ClinicViewSet[PreliminaryRead]):
 
     queryset = PreliminaryRead.objects.none()
     serializer_class = PreliminaryReadSerializer
+    pagination_class = None  # one study has few
 
     @operation(
         "List preliminary answers",

@@ -56,6 +56,7 @@ class StudyFindingsViewSet(ClinicViewSet[Study]):
 
     queryset = Study.objects.none()
     serializer_class = ReviewedFindingSerializer
+    pagination_class = None  # one study has few
 
     @operation(
         "List a study's findings",
