@@ -7,29 +7,37 @@ object without a row is removed by ``manage.py collect_orphans``.
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, BinaryIO, Final
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, BinaryIO, Final, cast
 from uuid import uuid4
 
-from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
-from azure.storage.blob import StorageErrorCode
-from boto3.exceptions import Boto3Error
-from botocore.exceptions import BotoCoreError, ClientError
-from django.conf import settings
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import Storage, storages
 from django.http import FileResponse, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
-from google.api_core.exceptions import GoogleAPIError, NotFound
-from google.auth.exceptions import GoogleAuthError
-from storages.backends.azure_storage import AzureStorage
-from storages.backends.gcloud import GoogleCloudStorage
-from storages.backends.s3 import S3Storage
 
 from fracture_site.common.errors import UnavailableError
+from fracture_site.common.storage import ObjectExistsError, PrivateStore, StorageError
+
+__all__ = [
+    "KINDS",
+    "StorageError",
+    "artifact_exists",
+    "artifact_key",
+    "artifact_put",
+    "artifact_response",
+    "artifact_size",
+    "download",
+    "object_delete",
+    "object_list",
+    "object_put",
+    "object_put_file",
+    "object_read",
+    "object_replace",
+    "object_response",
+]
 
 KINDS: Final = frozenset(
     {
@@ -60,10 +68,6 @@ _POLICY: Final = "default-src 'none'; sandbox"
 _CACHE_SHOWN: Final = "private, max-age=300"
 _CACHE_NOTHING: Final = "private, no-store"
 _CACHE_FOR_EVER: Final = "private, max-age=31536000, immutable"
-
-
-class StorageError(OSError):
-    """The object store does not answer or refuses; a missing object is FileNotFoundError."""
 
 
 def object_put(*, data: bytes, kind: str, content_type: str) -> str:
@@ -101,21 +105,8 @@ def object_replace(*, key: str, data: bytes) -> None:
     Raises:
         StorageError: nothing usable was stored.
     """
-    store = _store()
     with _store_errors():
-        if isinstance(store, S3Storage):
-            store.bucket.Object(key).put(Body=data, **store.get_object_parameters(key))
-        elif isinstance(store, GoogleCloudStorage):
-            store.bucket.blob(key).upload_from_string(data)
-        elif isinstance(store, AzureStorage):
-            store.client.upload_blob(key, data, overwrite=True, timeout=store.timeout)
-        else:
-            path = Path(store.path(key))
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            young = path.with_name(f".{uuid4()}")
-            young.touch(mode=0o600)
-            young.write_bytes(data)
-            young.replace(path)
+        _private().overwrite(key, data)
 
 
 def artifact_key(sha256: str) -> str:
@@ -131,14 +122,15 @@ def artifact_put(data: bytes) -> str:
     """
     sha256 = hashlib.sha256(data).hexdigest()
     key = artifact_key(sha256)
-    with _store_errors():
-        if not _store().exists(key):
-            try:
-                stored = _store().save(key, ContentFile(data, name=key))
-            except ResourceExistsError:  # Azure's way to say the same
+    try:
+        with _store_errors():
+            if _store().exists(key):
                 return sha256
+            stored = _store().save(key, ContentFile(data, name=key))
             if stored != key:  # somebody else was faster, with the same bytes
                 _store().delete(stored)
+    except ObjectExistsError:  # Azure's way to say the same
+        return sha256
     return sha256
 
 
@@ -214,23 +206,8 @@ def object_list(kind: str) -> Iterator[tuple[str, datetime]]:
     Raises:
         StorageError: the store does not answer.
     """
-    store = _store()
     with _store_errors():
-        if isinstance(store, S3Storage):
-            for entry in store.bucket.objects.filter(Prefix=f"{kind}/"):
-                yield entry.key, entry.last_modified
-        elif isinstance(store, GoogleCloudStorage):
-            for blob in store.bucket.list_blobs(prefix=f"{kind}/"):
-                yield blob.name, blob.updated
-        elif isinstance(store, AzureStorage):
-            for blob in store.client.list_blobs(name_starts_with=f"{kind}/"):
-                yield blob.name, blob.last_modified
-        else:
-            root = Path(store.path(""))
-            for path in (root / kind).rglob("*"):
-                if path.is_file():
-                    written = datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)
-                    yield path.relative_to(root).as_posix(), written
+        yield from _private().written(kind)
 
 
 def object_response(*, key: str, content_type: str, download_name: str = "") -> HttpResponseBase:
@@ -243,13 +220,18 @@ def object_response(*, key: str, content_type: str, download_name: str = "") -> 
     Raises:
         UnavailableError: ``storage``; the object cannot be had at the moment.
     """
-    store = _store()
     disposition = content_disposition_header(bool(download_name), download_name) or "inline"
     try:
         with _store_errors():
-            if isinstance(store, S3Storage | GoogleCloudStorage | AzureStorage):
-                return _redirect(store, key, content_type, disposition)
-            response = FileResponse(store.open(key), content_type=content_type)
+            link = _private().link(
+                key,
+                content_type=content_type,
+                disposition=disposition,
+                cache_control=_CACHE_NOTHING,
+            )
+            if link is not None:
+                return _redirect(link)
+            response = FileResponse(_store().open(key), content_type=content_type)
     except OSError as error:
         raise _unavailable() from error
     response["Content-Disposition"] = disposition
@@ -278,29 +260,7 @@ def _unavailable() -> UnavailableError:
     return UnavailableError("storage", _("The image store does not answer. Try again in a minute."))
 
 
-def _redirect(
-    store: S3Storage | GoogleCloudStorage | AzureStorage,
-    key: str,
-    content_type: str,
-    disposition: str,
-) -> HttpResponseBase:
-    if isinstance(store, S3Storage):
-        parameters = {
-            "ResponseContentType": content_type,
-            "ResponseContentDisposition": disposition,
-            "ResponseCacheControl": _CACHE_NOTHING,
-        }
-        link = store.url(key, parameters=parameters, expire=settings.SIGNED_LINK_SECONDS)
-    elif isinstance(store, AzureStorage):
-        parameters = {
-            "content_type": content_type,
-            "content_disposition": disposition,
-            "cache_control": _CACHE_NOTHING,
-        }
-        link = store.url(key, parameters=parameters, expire=settings.SIGNED_LINK_SECONDS)
-    else:
-        parameters = {"response_type": content_type, "response_disposition": disposition}
-        link = store.url(key, parameters=parameters)
+def _redirect(link: str) -> HttpResponseBase:
     response = HttpResponseRedirect(link)
     response["Cache-Control"] = _CACHE_NOTHING
     response["Referrer-Policy"] = "no-referrer"
@@ -311,20 +271,9 @@ def _store() -> Storage:
     return storages["clinical"]
 
 
-@contextmanager
-def _store_errors() -> Iterator[None]:
-    """Turn what the clients of the object stores raise into OSError, as a local folder does."""
-    try:
-        yield
-    except NotFound as error:
-        raise FileNotFoundError("no such object") from error
-    except ResourceNotFoundError as error:
-        if getattr(error, "error_code", "") == StorageErrorCode.CONTAINER_NOT_FOUND:
-            raise StorageError("the object store refused") from error
-        raise FileNotFoundError("no such object") from error
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code") in {"404", "NoSuchKey"}:
-            raise FileNotFoundError("no such object") from error
-        raise StorageError("the object store refused") from error
-    except (AzureError, Boto3Error, BotoCoreError, GoogleAPIError, GoogleAuthError) as error:
-        raise StorageError("the object store does not answer") from error
+def _private() -> PrivateStore:
+    return cast("PrivateStore", _store())
+
+
+def _store_errors() -> AbstractContextManager[None]:
+    return _private().errors()

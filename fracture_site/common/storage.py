@@ -1,16 +1,45 @@
-"""Private object storage: no object has a public address."""
+"""Private object storage: no object has a public address.
+
+The local folder is here. Each object store has a module of its own beside this one, so that a
+process loads the client of the one that is configured and of no other.
+"""
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 from uuid import uuid4
 
-from django.core.files.base import ContentFile, File
+from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, Storage
-from storages.backends.azure_storage import AzureStorage
-from storages.backends.gcloud import GoogleCloudStorage
-from storages.backends.s3 import S3Storage
+
+
+class StorageError(OSError):
+    """The object store does not answer or refuses; a missing object is FileNotFoundError."""
+
+
+class ObjectExistsError(StorageError):
+    """Somebody else stored an object under this key a moment ago."""
+
+
+class PrivateStore(Protocol):
+    """What every kind of store can do beyond Django's own ``Storage``."""
+
+    def errors(self) -> AbstractContextManager[None]:
+        """Turn what the store's client raises into OSError, as a local folder does."""
+
+    def overwrite(self, key: str, data: bytes) -> None:
+        """Store bytes under a known key; readers see the old or the new."""
+
+    def written(self, kind: str) -> Iterator[tuple[str, datetime]]:
+        """Yield key and time of writing of every object of a kind."""
+
+    def link(
+        self, key: str, *, content_type: str, disposition: str, cache_control: str
+    ) -> str | None:
+        """Return a signed address that lives a minute; ``None`` where there are none."""
 
 
 class PrivateFileStorage(FileSystemStorage):
@@ -45,6 +74,31 @@ class PrivateFileStorage(FileSystemStorage):
             _flush(path.parent.parent)
         return name
 
+    def errors(self) -> AbstractContextManager[None]:
+        """Leave errors as they are: the system's own are OSErrors."""
+        return nullcontext()
+
+    def overwrite(self, key: str, data: bytes) -> None:
+        """Store bytes under a known key; readers see the old or the new."""
+        path = Path(self.path(key))
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        young = path.with_name(f".{uuid4()}")
+        young.touch(mode=0o600)
+        young.write_bytes(data)
+        young.replace(path)
+
+    def written(self, kind: str) -> Iterator[tuple[str, datetime]]:
+        """Yield key and time of writing of every object of a kind."""
+        root = Path(self.path(""))
+        for path in (root / kind).rglob("*"):
+            if path.is_file():
+                changed = datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)
+                yield path.relative_to(root).as_posix(), changed
+
+    def link(self, _key: str, **_answer: str) -> None:
+        """Return none: files are streamed."""
+        return
+
     def url(self, name: str | None) -> NoReturn:
         """Refuse: files are streamed by a view that checks and audits."""
         raise NotImplementedError("clinical files have no URL")
@@ -57,25 +111,6 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-class PrivateS3Storage(S3Storage):
-    """A private bucket; ``url`` signs a link that lives at most a minute."""
-
-
-class PrivateGoogleStorage(GoogleCloudStorage):
-    """A private bucket; ``url`` signs a link that lives at most a minute."""
-
-
-class PrivateAzureStorage(AzureStorage):
-    """A private container; ``url`` signs a link that lives at most a minute."""
-
-    def _open(self, name: str, mode: str = "rb") -> File[bytes]:
-        """Read the whole object at once; the library's file leaks a temporary one on an error."""
-        if mode != "rb":
-            raise ValueError("objects are opened for reading only")
-        blob = self.client.download_blob(self._get_valid_path(name), timeout=self.timeout)
-        return ContentFile(blob.readall(), name=name)
 
 
 class NoDefaultStorage(Storage):

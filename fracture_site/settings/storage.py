@@ -40,7 +40,7 @@ def _clinical_storage() -> dict[str, Any]:
             }
         case "s3":
             return {
-                "BACKEND": "fracture_site.common.storage.PrivateS3Storage",
+                "BACKEND": "fracture_site.common.storage_s3.PrivateS3Storage",
                 "OPTIONS": {
                     "bucket_name": env_str("S3_BUCKET"),
                     "endpoint_url": env_str("S3_ENDPOINT_URL", "") or None,
@@ -57,7 +57,7 @@ def _clinical_storage() -> dict[str, Any]:
             }
         case "gcs":
             return {
-                "BACKEND": "fracture_site.common.storage.PrivateGoogleStorage",
+                "BACKEND": "fracture_site.common.storage_google.PrivateGoogleStorage",
                 "OPTIONS": {
                     "bucket_name": env_str("GCS_BUCKET"),
                     "querystring_auth": True,
@@ -68,7 +68,7 @@ def _clinical_storage() -> dict[str, Any]:
             }
         case "azure":
             return {
-                "BACKEND": "fracture_site.common.storage.PrivateAzureStorage",
+                "BACKEND": "fracture_site.common.storage_azure.PrivateAzureStorage",
                 "OPTIONS": {
                     "azure_container": env_str("AZURE_CONTAINER"),
                     # Holds the account's name, its key and the address.

@@ -183,7 +183,7 @@ def test_a_disk_that_is_nearly_full_is_not_ready(client, model, folder, monkeypa
 def test_a_bucket_that_takes_no_objects_is_not_ready(client, model, settings, s3_server):
     options = {"bucket_name": "gone", "endpoint_url": s3_server, "region_name": "us-east-1",
                "access_key": "test", "secret_key": "test"}  # fmt: skip
-    backend = "fracture_site.common.storage.PrivateS3Storage"
+    backend = "fracture_site.common.storage_s3.PrivateS3Storage"
     settings.STORAGES = settings.STORAGES | {"clinical": {"BACKEND": backend, "OPTIONS": options}}
 
     assert client.get("/readyz").json()["storage"] == "failed"

@@ -150,7 +150,7 @@ def test_the_files_are_fetched_from_a_bucket(package, settings, s3_server):
     )
     settings.STORAGES = settings.STORAGES | {
         "clinical": {
-            "BACKEND": "fracture_site.common.storage.PrivateS3Storage",
+            "BACKEND": "fracture_site.common.storage_s3.PrivateS3Storage",
             "OPTIONS": options | keys,
         }
     }

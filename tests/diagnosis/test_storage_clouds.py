@@ -64,7 +64,7 @@ def azure(azure_account, settings):
             "azure_container": BUCKET, "connection_string": azure_account,
             "expiration_secs": settings.SIGNED_LINK_SECONDS, "overwrite_files": False,
         }  # fmt: skip
-        backend = "fracture_site.common.storage.PrivateAzureStorage"
+        backend = "fracture_site.common.storage_azure.PrivateAzureStorage"
         clinical = {"BACKEND": backend, "OPTIONS": options}
         with override_settings(STORAGES=settings.STORAGES | {"clinical": clinical}):
             yield container
@@ -83,7 +83,7 @@ def gcs(settings, monkeypatch):
             "querystring_auth": True, "expiration": settings.SIGNED_LINK_SECONDS,
             "file_overwrite": False, "default_acl": None,
         }  # fmt: skip
-        backend = "fracture_site.common.storage.PrivateGoogleStorage"
+        backend = "fracture_site.common.storage_google.PrivateGoogleStorage"
         clinical = {"BACKEND": backend, "OPTIONS": options}
         with override_settings(STORAGES=settings.STORAGES | {"clinical": clinical}):
             yield client

@@ -42,7 +42,7 @@ def storages(settings, url):
         "signature_version": "s3v4",
         "object_parameters": {"ServerSideEncryption": "AES256"},
     }
-    backend = "fracture_site.common.storage.PrivateS3Storage"
+    backend = "fracture_site.common.storage_s3.PrivateS3Storage"
     return settings.STORAGES | {"clinical": {"BACKEND": backend, "OPTIONS": options}}
 
 
