@@ -28,6 +28,8 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tests.support.browser import launched
+from tests.support.cameras import camera_arguments
+from tests.support.film_scene import jpeg, photographed
 
 PATIENCE_S: Final = 600
 SCREENS: Final[dict[str, dict[str, Any]]] = {
@@ -58,13 +60,18 @@ SHOTS: Final = [
     ("dashboard-desktop", "clinic_admin", "/dashboard/", "desktop", "light", "en"),
     ("dashboard-phone", "clinic_admin", "/dashboard/", "phone", "dark", "en"),
     ("validations", "clinic_admin", "/validations/", "desktop", "light", "en"),
-    ("upload-phone", "technician", "/patients/new/", "phone", "light", "en"),
+    ("register-phone", "technician", "/patients/new/", "phone", "light", "en"),
+    ("upload-phone", "technician", "<study>#upload", "phone", "light", "en"),
+    ("film-phone", "technician", "<study>film/", "phone", "light", "en"),
+    ("offline-phone", "technician", "/offline/", "phone", "dark", "en"),
     ("live-phone", "technician", "/live/", "phone", "light", "en"),
     ("clinic-settings", "clinic_admin", "/clinic/", "desktop", "light", "en"),
     ("clinic-rules", "clinic_admin", "/clinic/rules/", "desktop", "light", "en"),
     ("clinic-members", "clinic_admin", "/clinic/members/", "desktop", "light", "en"),
     ("clinic-devices", "clinic_admin", "/clinic/devices/", "desktop", "light", "en"),
     ("clinic-destinations", "clinic_admin", "/clinic/destinations/new/", "desktop", "light", "en"),
+    ("clinic-retention", "clinic_admin", "/clinic/retention/", "desktop", "light", "en"),
+    ("patient-privacy", "clinic_admin", "<patient>privacy/", "desktop", "light", "en"),
     ("clinic-audit", "clinic_admin", "/clinic/audit/", "desktop", "light", "en"),
     ("deliveries", "clinic_admin", "/deliveries/", "desktop", "light", "en"),
     ("models", "clinic_admin", "/models/", "desktop", "dark", "en"),
@@ -129,6 +136,11 @@ class Album:
             page.locator("[data-viewer-stage][data-depth=full]").nth(1).wait_for()
         if wanted == "report":
             page.locator("#report").scroll_into_view_if_needed()
+        if path.endswith("/film/"):
+            page.locator("[data-film-say][data-code=good]").wait_for()
+        if wanted == "upload":
+            page.get_by_text("Add images").first.click()
+            page.locator("[data-upload]").first.scroll_into_view_if_needed()
         page.wait_for_timeout(400)  # charts and films are drawn
         return page.screenshot()
 
@@ -165,6 +177,13 @@ class Album:
         self._places["patient"] = link.get_attribute("href") or ""
 
 
+def _scene(folder: Path) -> Path:
+    """Write what the camera sees: a drawn film on a light box."""
+    scene = folder / "scene.mjpeg"
+    scene.write_bytes(jpeg(photographed(), 95) * 2)
+    return scene
+
+
 def main() -> int:
     """Write every picture and tell what they weigh."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -173,7 +192,11 @@ def main() -> int:
     parser.add_argument("--only", default="", help="the beginning of the names of some")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    with demo(options.port) as (base, accounts), launched() as browser:
+    with (
+        demo(options.port) as (base, accounts),
+        tempfile.TemporaryDirectory() as folder,
+        launched(*camera_arguments(_scene(Path(folder)))) as browser,
+    ):
         album = Album(browser, base, accounts)
         for name, *how in SHOTS:
             if not name.startswith(options.only):

@@ -28,11 +28,11 @@ def chromium_path() -> str | None:
 
 
 @contextmanager
-def launched() -> Iterator[Any]:
+def launched(*more: str) -> Iterator[Any]:
     """Run a headless browser; root has no sandbox, and WebGL is drawn by the processor."""
     from playwright.sync_api import sync_playwright
 
-    arguments = ["--disable-dev-shm-usage", "--enable-unsafe-swiftshader"]
+    arguments = ["--disable-dev-shm-usage", "--enable-unsafe-swiftshader", *more]
     arguments += ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=arguments)

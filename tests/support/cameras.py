@@ -38,16 +38,19 @@ def camera_file(path: Path, frame: Picture) -> Path:
     return path
 
 
-@contextmanager
-def browser_with_camera(chromium: Any, film: Path) -> Iterator[Any]:
-    """Run a second browser whose only camera plays a file."""
-    arguments = [
-        "--no-sandbox",
-        "--disable-dev-shm-usage",
+def camera_arguments(film: Path) -> list[str]:
+    """Return what makes a file the only camera of Chromium, and nobody is asked about it."""
+    return [
         "--use-fake-device-for-media-stream",
         "--use-fake-ui-for-media-stream",
         f"--use-file-for-fake-video-capture={film}",
     ]
+
+
+@contextmanager
+def browser_with_camera(chromium: Any, film: Path) -> Iterator[Any]:
+    """Run a second browser whose only camera plays a file."""
+    arguments = ["--no-sandbox", "--disable-dev-shm-usage", *camera_arguments(film)]
     browser = chromium.browser_type.launch(executable_path=chromium_path(), args=arguments)
     yield browser
     browser.close()
