@@ -229,6 +229,17 @@ def _hints_waiting(broker: Any, task: str) -> int:
     return int(queue(broker.default_channel).queue_declare().message_count)
 
 
+class _Kept:
+    """A connection that is closed when nobody keeps it any more, at the latest with its thread."""
+
+    def __init__(self, connection: Any, address: str) -> None:
+        self.connection, self.address, self.used_at = connection, address, 0.0
+
+    def __del__(self) -> None:
+        if self.connection is not None:
+            self.connection.release()
+
+
 class _Broker:
     """The way to the broker: a connection that each thread keeps, and a pause after a failure.
 
@@ -251,19 +262,14 @@ class _Broker:
     def connection(self) -> Iterator[Any]:
         """Yield a connection that gives up within half a second."""
         address, now = current_app.conf.broker_write_url, time.monotonic()
-        kept, of, used_at = self._kept.__dict__.pop("connection", (None, "", 0.0))
-        if kept is not None and (of != address or now - used_at > self.KEPT_S):
-            kept.release()
-            kept = None
-        if kept is None:
+        kept: _Kept | None = self._kept.__dict__.pop("way", None)
+        if kept is None or kept.address != address or now - kept.used_at > self.KEPT_S:
             options = settings.JOB_WAKE_TRANSPORT_OPTIONS
-            kept = current_app.connection_for_write(connect_timeout=0.5, transport_options=options)
-        try:
-            yield kept
-        except BaseException:
-            kept.release()
-            raise
-        self._kept.connection = kept, address, now
+            fresh = current_app.connection_for_write(connect_timeout=0.5, transport_options=options)
+            kept = _Kept(fresh, address)
+        yield kept.connection  # after an error it is not kept
+        kept.used_at = now
+        self._kept.way = kept
 
     def failed(self) -> None:
         self._again_at = time.monotonic() + self.PAUSE_S
@@ -273,6 +279,8 @@ class _Broker:
 
     def _forget(self) -> None:
         """Leave the parent's connection to the parent."""
+        if (kept := self._kept.__dict__.get("way")) is not None:
+            kept.connection = None
         self._kept = threading.local()
 
 

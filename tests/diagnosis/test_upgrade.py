@@ -23,6 +23,7 @@ def site(tmp_path, settings):
     settings.ML_CACHE_DIR = tmp_path / "cache"
     settings.STATIC_ROOT = tmp_path / "static"
     settings.BACKUP_ROOT = str(tmp_path / "backups")
+    settings.SILENCED_SYSTEM_CHECKS = ["async.E001"]  # browser tests of the same process ask for it
     ReportVersionFactory()
     return tmp_path
 

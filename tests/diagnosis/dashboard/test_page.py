@@ -81,7 +81,8 @@ def test_every_chart_has_words_a_table_a_file_and_its_data_without_inline_script
     assert html.count("<table") == len(KEYS)
     drawn = re.findall(r'<canvas role="img" aria-labelledby="(\w+)-title"', html)
     assert {"volume", "times", "verdicts", "agreement"} <= set(drawn)
-    assert html.count('type="application/json"') == len(drawn)
+    data = re.findall(r'<script id="(\w+)-data" type="application/json">', html)
+    assert data == drawn
     assert "9 of 12" in html
     assert "Research use only" in html
 
