@@ -71,11 +71,13 @@ def main() -> None:
 
                 watcher = threading.Thread(target=watch)
                 watcher.start()
-                with besieged(attack, listener.port, count):
-                    time.sleep(2)
-                    war = p95(good_echoes(listener.port, options.echoes))
-                ended.set()
-                watcher.join()
+                try:
+                    with besieged(attack, listener.port, count):
+                        time.sleep(2)
+                        war = p95(good_echoes(listener.port, options.echoes))
+                finally:
+                    ended.set()
+                    watcher.join()
                 held = most[0] <= MOST_MIB * MIB and (war <= 2 * peace or war <= ENOUGH_S)
                 fine = fine and held
                 line = {

@@ -130,6 +130,7 @@ def _recognise(event: evt.Event) -> None:
         _reject(association, _REJECTED_PERMANENT, _BY_USER, _CALLING_UNKNOWN)
         return
     association.device = found
+    association._server.know(str(association.remote["address"]))  # noqa: SLF001 - no public way
 
 
 def _reject(association: Any, result: int, source: int, reason: int) -> None:

@@ -1,5 +1,6 @@
 """Hostile peers of the DICOM listener, from addresses of their own, and a good one among them."""
 
+import logging
 import random
 import socket
 import struct
@@ -114,6 +115,7 @@ def good_echoes(port: int, count: int, title: str = "GOOD") -> list[float]:
     Raises:
         AssertionError: it did not get in.
     """
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     took = []
     for _ in range(count):
         entity = AE(ae_title=title)
