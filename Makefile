@@ -154,7 +154,7 @@ frontend/node_modules/.package-lock.json: frontend/package-lock.json
 
 .PHONY: oracle
 oracle: .venv/installed-dev ## Whether time tells what other clinics have (SAMPLES; JSON lines)
-	@SAMPLES="$(SAMPLES)" $(BIN)/python -m fracture_site.embedded run --data var/oracle --throwaway -- \
+	@SAMPLES="$(SAMPLES)" DRAW="$(SEED)" $(BIN)/python -m fracture_site.embedded run --data var/oracle --throwaway -- \
 		$(BIN)/python -m pytest -q -s -n0 tests/security/long_oracle.py
 
 .PHONY: schemathesis
