@@ -95,9 +95,9 @@ class Doors:
     def __init__(self) -> None:
         self.member: Membership = MembershipFactory(roles=[Role.TECHNICIAN, Role.DOCTOR])
         token = ApiTokenFactory(membership=self.member, scope="write")
-        self.api = APIClient(raise_request_exception=False)
+        self.api = APIClient(raise_request_exception=False, SERVER_NAME="localhost")
         self.api.credentials(HTTP_AUTHORIZATION=f"Token {token.secret}")
-        self.browser = Client(raise_request_exception=False)
+        self.browser = Client(raise_request_exception=False, SERVER_NAME="localhost")
         self.browser.force_login(self.member.user)
         self._patient = PatientFactory(clinic=self.member.clinic)
         self._study, self._sent = StudyFactory(patient=self._patient), 0
