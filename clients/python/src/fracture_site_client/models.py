@@ -420,20 +420,6 @@ class ModelIdentity(BaseModel):
     version: str
 
 
-class PaginatedAnnotationList(BaseModel):
-    next: str | None = Field(
-        ...,
-        description="Address of the next page, null when there is none.",
-        examples=["https://clinic.example/api/v1/studies/?cursor=cD0yMDI2LTExLTIw"],
-    )
-    previous: str | None = Field(
-        ...,
-        description="Address of the previous page, null when there is none.",
-        examples=[None],
-    )
-    results: list[Annotation]
-
-
 class PaginatedDeliveryList(BaseModel):
     next: str | None = Field(
         ...,
@@ -974,7 +960,7 @@ class Alert(BaseModel):
     """
 
     acknowledged_at: AwareDatetime | None
-    acknowledged_by: UUID = Field(..., description="Null until somebody answers.")
+    acknowledged_by: UUID | None = Field(..., description="Null until somebody answers.")
     created_at: AwareDatetime
     id: UUID
     level: int
@@ -1205,20 +1191,6 @@ class PaginatedDiscrepancyList(BaseModel):
     results: list[Discrepancy]
 
 
-class PaginatedKeyImageList(BaseModel):
-    next: str | None = Field(
-        ...,
-        description="Address of the next page, null when there is none.",
-        examples=["https://clinic.example/api/v1/studies/?cursor=cD0yMDI2LTExLTIw"],
-    )
-    previous: str | None = Field(
-        ...,
-        description="Address of the previous page, null when there is none.",
-        examples=[None],
-    )
-    results: list[KeyImage]
-
-
 class PaginatedModelVersionList(BaseModel):
     next: str | None = Field(
         ...,
@@ -1245,20 +1217,6 @@ class PaginatedPatientList(BaseModel):
         examples=[None],
     )
     results: list[Patient]
-
-
-class PaginatedPreliminaryReadList(BaseModel):
-    next: str | None = Field(
-        ...,
-        description="Address of the next page, null when there is none.",
-        examples=["https://clinic.example/api/v1/studies/?cursor=cD0yMDI2LTExLTIw"],
-    )
-    previous: str | None = Field(
-        ...,
-        description="Address of the previous page, null when there is none.",
-        examples=[None],
-    )
-    results: list[PreliminaryRead]
 
 
 class PaginatedStudySummaryList(BaseModel):
@@ -1509,20 +1467,6 @@ class PaginatedReportSummaryList(BaseModel):
         examples=[None],
     )
     results: list[ReportSummary]
-
-
-class PaginatedReviewedFindingList(BaseModel):
-    next: str | None = Field(
-        ...,
-        description="Address of the next page, null when there is none.",
-        examples=["https://clinic.example/api/v1/studies/?cursor=cD0yMDI2LTExLTIw"],
-    )
-    previous: str | None = Field(
-        ...,
-        description="Address of the previous page, null when there is none.",
-        examples=[None],
-    )
-    results: list[ReviewedFinding]
 
 
 class Report(BaseModel):
