@@ -84,6 +84,7 @@ def test_two_doctors_share_a_worklist(live_server, chromium: Browser):
     expect(one.locator(".why-text").first).to_contain_text("AI: fracture")
     look(one, "worklist-desktop")
 
+    one.wait_for_load_state("load")  # keys pressed before the scripts ran are nobody's
     one.keyboard.press("Escape")
     one.keyboard.press("j")
     one.keyboard.press("x")
