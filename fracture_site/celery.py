@@ -9,4 +9,5 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fracture_site.settings.producti
 app = Celery("fracture_site")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.autodiscover_tasks(related_name="housekeeping")
 app.autodiscover_tasks(related_name="worker")  # connects to the life of worker processes

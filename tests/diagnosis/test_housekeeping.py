@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent
 from accounts.tenancy import clinic_scope
+from diagnosis.housekeeping import collect_orphans, expire_idempotency
 from diagnosis.models import IdempotencyRecord
 from diagnosis.storage import StorageError
-from diagnosis.tasks import collect_orphans, expire_idempotency
 from tests.factories import MembershipFactory
 
 pytestmark = pytest.mark.django_db
@@ -59,7 +59,7 @@ def test_old_answers_of_every_clinic_go_although_nobody_posts():
 
 def test_orphans_are_deleted_and_the_second_run_finds_none(monkeypatch):
     found, deleted = [["served/a", "served/b"], []], []
-    monkeypatch.setattr("diagnosis.tasks.orphans_find", lambda: found.pop(0))
+    monkeypatch.setattr("diagnosis.housekeeping.orphans_find", lambda: found.pop(0))
     monkeypatch.setattr("diagnosis.services.orphans.object_delete", deleted.append)
 
     collect_orphans()
@@ -74,7 +74,7 @@ def test_a_store_that_is_away_leaves_orphans_to_the_next_night(monkeypatch, capl
     def refuse():
         raise StorageError("the object store does not answer")
 
-    monkeypatch.setattr("diagnosis.tasks.orphans_find", refuse)
+    monkeypatch.setattr("diagnosis.housekeeping.orphans_find", refuse)
 
     collect_orphans()
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, User
 from accounts.tenancy import clinic_scope
+from diagnosis.housekeeping import propose_erasures
 from diagnosis.jobs import job_claim_next
 from diagnosis.models import Erasure, Patient, PatientExport, RetentionPolicy, Study, StudyImage
 from diagnosis.selectors.retention import keeping_of, patient_export_get, years_after
@@ -23,7 +24,7 @@ from diagnosis.services.patient_exports import (
 from diagnosis.services.retention import retention_policy_update
 from diagnosis.services.uploads import image_upload
 from diagnosis.storage import object_list, object_read
-from diagnosis.tasks import propose_erasures, run_next_erasure, run_next_patient_export
+from diagnosis.tasks import run_next_erasure, run_next_patient_export
 from fracture_site.common.errors import ConflictError, RefusedInputError
 from ml.data.synthetic import to_dicom
 from tests.diagnosis.test_reports import readable_study, sign

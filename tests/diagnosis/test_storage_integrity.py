@@ -12,11 +12,11 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent
 from accounts.tenancy import clinic_scope
+from diagnosis.housekeeping import verify_objects
 from diagnosis.models import ReportVersion, StudyImage
 from diagnosis.services import integrity
 from diagnosis.services.integrity import objects_count, objects_stored, objects_verify, share_of
 from diagnosis.storage import StorageError, object_delete, object_put
-from diagnosis.tasks import verify_objects
 from fracture_site.common.logs import JsonFormatter
 from tests.factories import ReportVersionFactory, StudyImageFactory
 
@@ -170,7 +170,7 @@ def test_the_nightly_task_reads_the_share_of_the_day_alone(media, monkeypatch):
     today, tomorrow = image_with_bytes(id=last), image_with_bytes(id=next_night)
     for image in (today, tomorrow):
         (media / image.served_key).unlink()
-    monkeypatch.setattr("diagnosis.tasks.share_of", lambda _day: TODAY)
+    monkeypatch.setattr("diagnosis.housekeeping.share_of", lambda _day: TODAY)
 
     verify_objects()
 
